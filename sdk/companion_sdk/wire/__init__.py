@@ -6,7 +6,7 @@ Server and clients import the same types. Requests refuse unknown fields; respon
 from .base import Reply, Sent
 from .consents import Consent, ConsentIn, ConsentList, Disclosure, DisclosurePage
 from .diary import Log, LogHistory, LogPage
-from .kinds import KINDS, SUBSTANCES, Body, Coping, LogIn, Mood, Note, Sobriety, Use, kind_of
+from .kinds import KINDS, SUBSTANCES, Body, Coping, LogIn, Mood, Note, Sobriety, Source, Use, kind_of
 from .nudges import (
     Delivery,
     EmailEndpoint,
@@ -107,6 +107,7 @@ __all__ = [
     "SignedIn",
     "Sobriety",
     "SobrietySummary",
+    "Source",
     "Token",
     "TokenIn",
     "TokenList",

@@ -14,7 +14,7 @@ from .kinds import KindName
 Purpose = Literal["treatment", "payment", "operations", "research", "other"]
 
 
-class ConsentIn(Sent):
+class ConsentIn(Sent, frozen=True):
     """Who (``recipient``: a clinician's or a clinic's id) may see which ``categories``, for what, from when until when.
 
     Without ``from`` it starts now; without ``until`` it lasts until it is revoked. ``signature`` is the name the patient
@@ -30,7 +30,7 @@ class ConsentIn(Sent):
     signature: Name | None = None
 
 
-class Consent(Reply):
+class Consent(Reply, frozen=True):
     """A consent as it stands. ``active`` is judged at the moment of the answer."""
 
     id: UUID
@@ -48,11 +48,11 @@ class Consent(Reply):
     active: bool
 
 
-class ConsentList(Reply):
+class ConsentList(Reply, frozen=True):
     items: Sequence[Consent]
 
 
-class Disclosure(Reply):
+class Disclosure(Reply, frozen=True):
     """One look at a patient's record: who, when, what, under which consent."""
 
     id: UUID
@@ -65,7 +65,7 @@ class Disclosure(Reply):
     categories: Sequence[str]
 
 
-class DisclosurePage(Reply):
+class DisclosurePage(Reply, frozen=True):
     """Newest first; ``next`` is the cursor of the following page or null."""
 
     items: Sequence[Disclosure]

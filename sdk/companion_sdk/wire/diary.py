@@ -9,7 +9,7 @@ from .kinds import Body, Source
 from .service import Crisis
 
 
-class Log(Reply):
+class Log(Reply, frozen=True):
     """One diary entry at one revision.
 
     ``at`` and ``recorded_at`` are UTC; ``day`` is the patient's local date at ``at`` in ``zone``, stored once. ``seq`` is
@@ -35,14 +35,14 @@ class Log(Reply):
     crisis: Crisis | None = None
 
 
-class LogPage(Reply):
+class LogPage(Reply, frozen=True):
     """Entries, newest first; ``next`` is the cursor of the following page or null."""
 
     items: Sequence[Log]
     next: str | None
 
 
-class LogHistory(Reply):
+class LogHistory(Reply, frozen=True):
     """Every revision of one entry, oldest first."""
 
     items: Sequence[Log]

@@ -31,7 +31,7 @@ Substance = Annotated[str, Meta(max_length=46, pattern=rf"^(?:{'|'.join(SUBSTANC
 Amount = Annotated[float, Meta(ge=0, le=100_000)]
 
 
-class Mood(Sent, tag_field="kind", tag="mood"):
+class Mood(Sent, frozen=True, tag_field="kind", tag="mood"):
     """How the day feels. ``mood`` 1 (very low) to 5 (very good) is the only answer asked for."""
 
     mood: Scale1to5
@@ -44,7 +44,7 @@ class Mood(Sent, tag_field="kind", tag="mood"):
     note: LongText | None = None
 
 
-class Use(Sent):
+class Use(Sent, frozen=True):
     """One use of one substance or behaviour; ``at`` where the person knows it."""
 
     substance: Substance
@@ -53,7 +53,7 @@ class Use(Sent):
     at: Instant | None = None
 
 
-class Sobriety(Sent, tag_field="kind", tag="sobriety"):
+class Sobriety(Sent, frozen=True, tag_field="kind", tag="sobriety"):
     """A sobriety check-in for the entry's own day. ``uses`` must name what was used when ``sober`` is false."""
 
     sober: bool
@@ -69,7 +69,7 @@ class Sobriety(Sent, tag_field="kind", tag="sobriety"):
             raise ValueError("`uses` names at least one use when not sober")
 
 
-class Coping(Sent, tag_field="kind", tag="coping"):
+class Coping(Sent, frozen=True, tag_field="kind", tag="coping"):
     """A coping skill that was tried, with the urge before and after on 0–10."""
 
     skill: Annotated[str, Meta(min_length=1, max_length=60)]
@@ -81,7 +81,7 @@ class Coping(Sent, tag_field="kind", tag="coping"):
     note: LongText | None = None
 
 
-class Note(Sent, tag_field="kind", tag="note"):
+class Note(Sent, frozen=True, tag_field="kind", tag="note"):
     """Free words, up to 4,000 characters."""
 
     text: Annotated[str, Meta(min_length=1, max_length=4000)]
@@ -101,7 +101,7 @@ else:
 Source = Literal["app", "sdk", "import", "device"]
 
 
-class LogIn(Sent):
+class LogIn(Sent, frozen=True):
     """A diary entry as a client sends it: when (``at``), where on the clock (``zone``) and what (``body``)."""
 
     at: Instant

@@ -21,19 +21,17 @@ if TYPE_CHECKING:
 else:
     About = Literal[(*KINDS, "medication", "session", "custom")]
 Channel = Literal["email", "webhook"]
-NudgeState = Literal[
-    "pending", "leased", "sent", "withheld", "expired", "superseded", "suppressed", "failed", "uncertain"
-]
+NudgeState = Literal["pending", "leased", "sent", "withheld", "expired", "superseded", "suppressed", "failed", "uncertain"]
 
 
-class QuietHours(Sent):
+class QuietHours(Sent, frozen=True):
     """No nudge between ``from`` and ``to``, wall-clock; over midnight too."""
 
     from_: TimeOfDay = msgspec.field(name="from")
     to: TimeOfDay
 
 
-class PlanIn(Sent):
+class PlanIn(Sent, frozen=True):
     """When to remind of what. Times are the patient's own wall clock and follow the patient's zone.
 
     ``window_minutes``: how long after its time a nudge may still go out. ``skip_if_logged``: keep quiet when an entry of
@@ -54,7 +52,7 @@ class PlanIn(Sent):
     text: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
 
 
-class Plan(Reply):
+class Plan(Reply, frozen=True):
     """A plan as it stands. ``author_id`` is the patient or the clinician who made it."""
 
     id: UUID
@@ -66,17 +64,17 @@ class Plan(Reply):
     next_due: datetime | None
 
 
-class PlanList(Reply):
+class PlanList(Reply, frozen=True):
     items: Sequence[Plan]
 
 
-class EmailEndpoint(Sent, tag_field="channel", tag="email"):
+class EmailEndpoint(Sent, frozen=True, tag_field="channel", tag="email"):
     """An address for neutral e-mail."""
 
     address: Email
 
 
-class WebhookEndpoint(Sent, tag_field="channel", tag="webhook"):
+class WebhookEndpoint(Sent, frozen=True, tag_field="channel", tag="webhook"):
     """A URL that gets signed POSTs (Standard Webhooks 1.0). Without ``secret`` the service makes one."""
 
     url: Annotated[str, Meta(min_length=8, max_length=2000, pattern=r"^https?://[^\s]+$")]
@@ -86,7 +84,7 @@ class WebhookEndpoint(Sent, tag_field="channel", tag="webhook"):
 EndpointIn = EmailEndpoint | WebhookEndpoint
 
 
-class Endpoint(Reply):
+class Endpoint(Reply, frozen=True):
     """An address nudges can go to. ``secret`` is shown once, when the service made it."""
 
     id: UUID
@@ -96,7 +94,7 @@ class Endpoint(Reply):
     secret: str | None = None
 
 
-class NudgeDecision(Reply):
+class NudgeDecision(Reply, frozen=True):
     """One decision about a nudge: the state it gave, when and why."""
 
     at: datetime
@@ -104,7 +102,7 @@ class NudgeDecision(Reply):
     reason: str
 
 
-class Delivery(Reply):
+class Delivery(Reply, frozen=True):
     """One attempt to hand a nudge to a channel."""
 
     at: datetime
@@ -114,7 +112,7 @@ class Delivery(Reply):
     status: int | None = None
 
 
-class Nudge(Reply):
+class Nudge(Reply, frozen=True):
     """One due message and what became of it."""
 
     id: UUID
@@ -130,7 +128,7 @@ class Nudge(Reply):
     deliveries: Sequence[Delivery]
 
 
-class NudgePage(Reply):
+class NudgePage(Reply, frozen=True):
     """Newest due first; ``next`` is the cursor of the following page or null."""
 
     items: Sequence[Nudge]

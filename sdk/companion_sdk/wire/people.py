@@ -36,7 +36,7 @@ Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s<>,;:\
 Code = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class DeviceIn(Sent):
+class DeviceIn(Sent, frozen=True):
     """The phone that signs in. The same ``id`` within ten minutes may use the same invite again."""
 
     name: Name
@@ -44,14 +44,14 @@ class DeviceIn(Sent):
     id: UUID | None = None
 
 
-class InviteSignIn(Sent, tag_field="method", tag="invite"):
+class InviteSignIn(Sent, frozen=True, tag_field="method", tag="invite"):
     """A patient's first sign-in on a device, by the code of an invite."""
 
     code: Code
     device: DeviceIn
 
 
-class CodeSignIn(Sent, tag_field="method", tag="code"):
+class CodeSignIn(Sent, frozen=True, tag_field="method", tag="code"):
     """A clinician's sign-in by a one-time code."""
 
     code: Code
@@ -60,7 +60,7 @@ class CodeSignIn(Sent, tag_field="method", tag="code"):
 SignIn = InviteSignIn | CodeSignIn
 
 
-class Clinic(Reply):
+class Clinic(Reply, frozen=True):
     """The clinic a person belongs to, with the site they visit."""
 
     id: UUID
@@ -68,14 +68,14 @@ class Clinic(Reply):
     site: str
 
 
-class Colleague(Reply):
+class Colleague(Reply, frozen=True):
     """A clinician of the patient's clinic, to name in a consent."""
 
     id: UUID
     name: str
 
 
-class Me(Reply):
+class Me(Reply, frozen=True):
     """The signed-in person."""
 
     id: UUID
@@ -90,7 +90,7 @@ class Me(Reply):
     clinicians: Sequence[Colleague] = ()
 
 
-class MePatch(Sent):
+class MePatch(Sent, frozen=True):
     """Changes to one's own profile; a field left out stays."""
 
     name: Name | None = None
@@ -98,7 +98,7 @@ class MePatch(Sent):
     language: Language | None = None
 
 
-class SignedIn(Reply):
+class SignedIn(Reply, frozen=True):
     """The answer to a sign-in. The token is shown here and nowhere again."""
 
     access_token: str
@@ -107,7 +107,7 @@ class SignedIn(Reply):
     refresh_token: str | None = None
 
 
-class InviteIn(Sent):
+class InviteIn(Sent, frozen=True):
     """A clinician invites a new patient, or (``patient_id``) one the clinic has, to a new phone."""
 
     name: Name | None = None
@@ -116,11 +116,11 @@ class InviteIn(Sent):
     patient_id: UUID | None = None
 
 
-class MyInviteIn(Sent):
+class MyInviteIn(Sent, frozen=True):
     """A patient invites a second phone of their own; nothing to fill in."""
 
 
-class Invite(Reply):
+class Invite(Reply, frozen=True):
     """A one-use code of seven days."""
 
     code: str
@@ -128,7 +128,7 @@ class Invite(Reply):
     expires_at: datetime
 
 
-class Device(Reply):
+class Device(Reply, frozen=True):
     """A device that is signed in."""
 
     id: UUID
@@ -139,11 +139,11 @@ class Device(Reply):
     current: bool
 
 
-class DeviceList(Reply):
+class DeviceList(Reply, frozen=True):
     items: Sequence[Device]
 
 
-class TokenIn(Sent):
+class TokenIn(Sent, frozen=True):
     """A token for a third-party app, limited to ``scopes`` and ``days`` (at most 365)."""
 
     name: Name
@@ -151,7 +151,7 @@ class TokenIn(Sent):
     days: Annotated[int, Meta(ge=1, le=365)] = 90
 
 
-class Token(Reply):
+class Token(Reply, frozen=True):
     """A third-party token; ``token`` itself is shown once, in the answer that makes it."""
 
     id: UUID
@@ -162,11 +162,11 @@ class Token(Reply):
     token: str | None = None
 
 
-class TokenList(Reply):
+class TokenList(Reply, frozen=True):
     items: Sequence[Token]
 
 
-class Patient(Reply):
+class Patient(Reply, frozen=True):
     """A patient as a consented clinician, or the patient, sees them."""
 
     id: UUID

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from .base import Reply
+from .diary import Log
 
 WORDS: dict[str, tuple[int, str]] = {
     "invalid-request": (400, "The request is not valid"),
@@ -27,15 +28,18 @@ WORDS: dict[str, tuple[int, str]] = {
 """Every problem word with its HTTP status and constant title."""
 
 
-class Fault(Reply):
+class Fault(Reply, frozen=True):
     """Where in the request (RFC 6901 ``pointer``) and what (``code``); never the value itself."""
 
     pointer: str
     code: str
 
 
-class Problem(Reply):
-    """One refusal or failure. ``type`` is ``/problems/<word>``; ``request_id`` finds it in the service's log."""
+class Problem(Reply, frozen=True):
+    """One refusal or failure. ``type`` is ``/problems/<word>``; ``request_id`` finds it in the service's log.
+
+    ``current`` comes with ``revision-mismatch``: the entry as it is stored now.
+    """
 
     type: str
     title: str
@@ -44,3 +48,4 @@ class Problem(Reply):
     instance: str
     request_id: str
     errors: Sequence[Fault] = ()
+    current: Log | None = None

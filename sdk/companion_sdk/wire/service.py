@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from .base import Reply
 
 
-class CrisisResource(Reply):
+class CrisisResource(Reply, frozen=True):
     """One place to reach a person now."""
 
     name: str
@@ -16,7 +16,7 @@ class CrisisResource(Reply):
     chat: str | None = None
 
 
-class Crisis(Reply):
+class Crisis(Reply, frozen=True):
     """Ordered help for a moment of danger. ``monitored`` is always false: nobody watches the diary live."""
 
     text: str
@@ -26,7 +26,7 @@ class Crisis(Reply):
     plan_url: str | None = None
 
 
-class Service(Reply):
+class Service(Reply, frozen=True):
     """What this server understands: ``kinds`` maps each kind to its fields."""
 
     version: str
@@ -35,7 +35,7 @@ class Service(Reply):
     features: Sequence[str]
 
 
-class Health(Reply):
+class Health(Reply, frozen=True):
     """``checks`` names each condition with ``ok`` or the reason it is not."""
 
     status: str

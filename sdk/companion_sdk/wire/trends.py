@@ -8,7 +8,7 @@ import msgspec
 from .base import Reply
 
 
-class Point(Reply):
+class Point(Reply, frozen=True):
     """One answered day: the mean of its ``n`` values."""
 
     day: date
@@ -16,14 +16,14 @@ class Point(Reply):
     value: float
 
 
-class Mean(Reply):
+class Mean(Reply, frozen=True):
     """The mean over the answered days of the window that ends on ``day``."""
 
     day: date
     value: float
 
 
-class Baseline(Reply):
+class Baseline(Reply, frozen=True):
     """This person's usual: mean and spread of the first answered days."""
 
     from_: date = msgspec.field(name="from")
@@ -33,7 +33,7 @@ class Baseline(Reply):
     sigma: float
 
 
-class Alarm(Reply):
+class Alarm(Reply, frozen=True):
     """A change from this person's usual, seen ``on``, lasting ``since``."""
 
     on: date
@@ -42,7 +42,7 @@ class Alarm(Reply):
     n: int
 
 
-class Drift(Reply):
+class Drift(Reply, frozen=True):
     """Slow change a week, with its 95 % interval."""
 
     slope_per_week: float
@@ -52,14 +52,14 @@ class Drift(Reply):
     p: float
 
 
-class Missing(Reply):
+class Missing(Reply, frozen=True):
     """Days of the range without an answer, and their share (0–1)."""
 
     days: int
     share: float
 
 
-class Series(Reply):
+class Series(Reply, frozen=True):
     """One question over time. A day without an answer has no point in any list; ``not_yet`` says why a part is null."""
 
     points: Sequence[Point]
@@ -72,20 +72,20 @@ class Series(Reply):
     not_yet: Sequence[str]
 
 
-class Trends(Reply):
+class Trends(Reply, frozen=True):
     from_: date = msgspec.field(name="from")
     to: date
     series: Mapping[str, Series]
 
 
-class PercentAbstinent(Reply):
+class PercentAbstinent(Reply, frozen=True):
     """0–100; ``reported`` over the days with a report (null without one), ``missing_as_use`` over all days."""
 
     reported: float | None
     missing_as_use: float
 
 
-class SobrietySummary(Reply):
+class SobrietySummary(Reply, frozen=True):
     """The sobriety ledger of one substance (null: any use) on one local date.
 
     ``days_since_use`` counts local calendar days since the last known use, or since the first check-in when none is

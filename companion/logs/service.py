@@ -1,0 +1,246 @@
+"""What may be done with a diary: record, correct, delete, read. The exact answers are DESIGN.md's "What the words mean"."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from companion_sdk import wire
+from companion_sdk.clinical.days import local_day
+from companion_sdk.clinical.redflags import flags
+
+from ..consent import gate
+from ..consent.gate import Grant
+from ..core import audit, paging, zones
+from ..core.actors import Actor
+from ..core.clock import micros
+from ..core.db import Tx
+from ..core.errors import Invalid, NotFound, Problem
+from . import store
+from .events import LogRecorded
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)
+_SLACK = timedelta(days=1, hours=15)
+_RUN = 1000
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An entry as stored by a PUT, whether it is new, and whether it raises a red flag."""
+
+    log: wire.Log
+    created: bool
+    flagged: bool
+
+
+class IfMatch(msgspec.Struct, frozen=True):
+    """What a PUT's headers ask for: the revision it corrects (None: none named), or only to create."""
+
+    revision: int | None = None
+    create_only: bool = False
+
+
+def record(tx: Tx, actor: Actor, patient: str, log_id: UUID, entry: wire.LogIn, condition: IfMatch = IfMatch()) -> Stored:
+    """Store one diary entry; the same id again with the same body is the same entry."""
+    grant = gate.to_write_diary(tx, actor, patient)
+    return put(tx, grant, log_id, entry, condition)
+
+
+def put(tx: Tx, grant: Grant, log_id: UUID, entry: wire.LogIn, condition: IfMatch) -> Stored:
+    """As ``record``, for whoever holds a grant to write."""
+    chain = audit.lock(tx, grant.patient)
+    before = store.current(tx, grant, log_id)
+    if before is None:
+        if condition.revision is not None:
+            raise Problem("revision-mismatch", "There is no entry with this id to correct")
+        _check(tx, entry)
+        return _append(tx, grant, chain, log_id, entry, None)
+    if before.deleted:
+        raise Problem("gone")
+    if _same(before, entry):
+        return Stored(before, False, bool(flags(entry.body)))
+    if condition.create_only:
+        raise _mismatch(before)
+    if before.kind != wire.kind_of(entry.body):
+        raise Problem("conflict", "An entry keeps its kind; delete it and make another")
+    if condition.revision is None:
+        raise Problem("revision-required", headers=(("ETag", etag(before)),))
+    if condition.revision != before.revision:
+        raise _mismatch(before)
+    _check(tx, entry)
+    return _append(tx, grant, chain, log_id, entry, before)
+
+
+def _append(tx: Tx, grant: Grant, chain: audit.Chain, log_id: UUID, entry: wire.LogIn, before: wire.Log | None) -> Stored:
+    at = micros(entry.at)
+    now = micros(tx.now)
+    revision = 1
+    if before is not None:
+        revision = before.revision + 1
+        store.retire(tx, grant, micros(before.at), log_id, before.revision)
+    new = store.Entry(
+        id=log_id,
+        at=at,
+        revision=revision,
+        kind=wire.kind_of(entry.body),
+        zone=entry.zone,
+        day=local_day(entry.at, entry.zone),
+        source=entry.source,
+        author=grant.actor,
+        recorded=now,
+        skew=max(at - now, 0),
+        deleted=False,
+        body=entry.body,
+    )
+    log = store.add(tx, grant, chain, new)
+    tx.emit(LogRecorded(grant.patient, log_id, revision, log.kind, log.day, False))
+    if before is not None and before.day != log.day:
+        tx.emit(LogRecorded(grant.patient, log_id, revision, log.kind, before.day, True))
+    return Stored(log, before is None, bool(flags(entry.body)))
+
+
+def etag(log: wire.Log) -> str:
+    """The entity tag of a revision (RFC 9110 §8.8.3)."""
+    return f'"{log.revision}"'
+
+
+def _mismatch(current: wire.Log) -> Problem:
+    return Problem("revision-mismatch", headers=(("ETag", etag(current)),), current=current)
+
+
+def _same(before: wire.Log, entry: wire.LogIn) -> bool:
+    return (
+        before.at == entry.at and before.zone == entry.zone and before.source == entry.source and before.body == entry.body
+    )
+
+
+def _check(tx: Tx, entry: wire.LogIn) -> None:
+    """Things that happened lie between 2000 and a day from now, in a zone that exists."""
+    if not zones.exists(entry.zone):
+        raise Invalid(("/zone", "unknown-zone"))
+    for pointer, at in _instants(entry):
+        if not EARLIEST <= at <= tx.now + AHEAD:
+            raise Invalid((pointer, "out-of-range"))
+
+
+def _instants(entry: wire.LogIn) -> Iterator[tuple[str, datetime]]:
+    yield "/at", entry.at
+    if isinstance(entry.body, wire.Sobriety):
+        for place, use in enumerate(entry.body.uses):
+            if use.at is not None:
+                yield f"/body/uses/{place}/at", use.at
+
+
+def delete(tx: Tx, actor: Actor, patient: str, log_id: UUID, revision: int | None = None) -> None:
+    """Put a tombstone on an entry; its history stays. Again is the same."""
+    grant = gate.to_write_diary(tx, actor, patient)
+    chain = audit.lock(tx, grant.patient)
+    before = store.current(tx, grant, log_id)
+    if before is None:
+        raise NotFound
+    if before.deleted:
+        return
+    if revision is not None and revision != before.revision:
+        raise _mismatch(before)
+    store.retire(tx, grant, micros(before.at), log_id, before.revision)
+    tombstone = store.Entry(
+        id=log_id,
+        at=micros(before.at),
+        revision=before.revision + 1,
+        kind=before.kind,
+        zone=before.zone,
+        day=before.day,
+        source=before.source,
+        author=grant.actor,
+        recorded=micros(tx.now),
+        skew=0,
+        deleted=True,
+        body=None,
+    )
+    store.add(tx, grant, chain, tombstone)
+    tx.emit(LogRecorded(grant.patient, log_id, before.revision + 1, before.kind, before.day, True))
+
+
+def get(tx: Tx, actor: Actor, patient: str, log_id: UUID) -> wire.Log:
+    """One live entry."""
+    grant = gate.to_read(tx, actor, patient, "logs:read", "entry")
+    log = store.current(tx, grant, log_id)
+    if log is None or log.kind not in grant.categories:
+        raise NotFound
+    if log.deleted:
+        raise Problem("gone")
+    return log
+
+
+def history(tx: Tx, actor: Actor, patient: str, log_id: UUID) -> wire.LogHistory:
+    """Every revision of one entry, oldest first, also of a deleted one."""
+    grant = gate.to_read(tx, actor, patient, "logs:read", "history")
+    revisions = store.history(tx, grant, log_id)
+    if not revisions or revisions[0].kind not in grant.categories:
+        raise NotFound
+    return wire.LogHistory(items=revisions)
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list of entries may be narrowed to; days are local and inclusive."""
+
+    kind: str | None = None
+    first: date | None = None
+    last: date | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+def page(tx: Tx, actor: Actor, patient: str, query: PageQuery) -> wire.LogPage:
+    """Live entries, newest first by ``at`` then id."""
+    kinds = gate.ALL if query.kind is None else frozenset((query.kind,))
+    grant = gate.to_read(tx, actor, patient, "logs:read", "entries", kinds)
+    scope = f"logs|{grant.patient}|{query.kind}|{query.first}|{query.last}"
+    before = (store.LAST, b"\xff" * 16)
+    if query.cursor is not None:
+        before = paging.read(tx, actor, scope, query.cursor, tuple[int, bytes])
+    found = list(_matching(tx, grant, query, before))
+    items = found[: query.limit]
+    more = None
+    if len(found) > query.limit:
+        more = paging.write(tx, actor, scope, micros(items[-1].at), items[-1].id.bytes)
+    return wire.LogPage(items=items, next=more)
+
+
+def _matching(tx: Tx, grant: Grant, query: PageQuery, before: tuple[int, bytes]) -> Iterator[wire.Log]:
+    """Up to one entry more than the page, of the kinds the grant covers."""
+    wanted = query.limit + 1
+    if query.kind is not None or grant.categories >= gate.ALL:
+        yield from store.page(tx, grant, query.kind, _span(query.first, query.last), before, wanted)
+        return
+    runs = [store.page(tx, grant, kind, _span(query.first, query.last), before, wanted) for kind in sorted(grant.categories)]
+    newest = sorted((log for run in runs for log in run), key=lambda log: (log.at, log.id.bytes), reverse=True)
+    yield from newest[:wanted]
+
+
+def _span(first: date | None, last: date | None) -> store.Span:
+    span = store.Span()
+    if first is not None:
+        midnight = datetime(first.year, first.month, first.day, tzinfo=UTC)
+        since = micros(midnight - _SLACK) if first > EARLIEST.date() else store.FIRST
+        span = msgspec.structs.replace(span, first=first.isoformat(), since=since)
+    if last is not None:
+        span = msgspec.structs.replace(span, last=last.isoformat())
+    return span
+
+
+def entries(tx: Tx, grant: Grant, kind: str, first: date | None, last: date | None) -> Iterator[wire.Log]:
+    """Every live entry of a kind between two local days, newest first, for statistics; none outside the grant."""
+    if kind not in grant.categories:
+        return
+    before = (store.LAST, b"\xff" * 16)
+    while run := store.page(tx, grant, kind, _span(first, last), before, _RUN):
+        yield from run
+        before = (micros(run[-1].at), run[-1].id.bytes)
+
+
+def logged(tx: Tx, grant: Grant, kind: str, day: date) -> bool:
+    """Whether a live entry of the kind exists for the patient's local day."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return store.has_entry(tx, grant, kind, day, micros(midnight - _SLACK), micros(midnight + 2 * _SLACK))

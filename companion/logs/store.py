@@ -1,0 +1,219 @@
+"""The SQL of the diary: one append-only table for all kinds, clustered by patient and time. No rule.
+
+``current`` (0/1) is the only column ever updated and stands outside seal and chain; every other clear column is bound.
+"""
+
+from datetime import date
+from uuid import UUID
+
+import msgspec
+
+from companion_sdk import wire
+
+from ..consent.gate import Grant
+from ..core import audit
+from ..core.clock import instant
+from ..core.db import Row, Tx
+from ..core.sql import sql
+from ..core.vault import bind
+
+Body = wire.Body | None
+
+_body = msgspec.json.Decoder(Body)
+_encode = msgspec.json.encode
+
+FIRST = -(2**63)
+LAST = 2**63 - 1
+
+COLUMNS = "patient_id, at, id, revision, seq, kind, zone, day, source, author_id, recorded_at, skew, deleted, sealed, link"
+_SEALED = 13
+SKEWED = 300_000_000
+"""A phone's clock more than five minutes ahead, in microseconds."""
+
+_CURRENT = sql(f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND id = :id ORDER BY revision DESC LIMIT 1")
+_HISTORY = sql(f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND id = :id ORDER BY revision")
+_ADD = sql(
+    "INSERT INTO logs (patient_id, at, id, revision, seq, kind, zone, day, source, author_id, recorded_at, skew, deleted, "
+    "current, sealed, link) VALUES (:patient, :at, :id, :revision, :seq, :kind, :zone, :day, :source, :author, "
+    ":recorded, :skew, :deleted, 1, :sealed, :link)"
+)
+_RETIRE = sql("UPDATE logs SET current = 0 WHERE patient_id = :patient AND at = :at AND id = :id AND revision = :revision")
+_PAGE = sql(
+    f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND (at, id) < (:at, :id) AND at >= :since "
+    "AND current = 1 AND deleted = 0 AND day >= :first AND day <= :last ORDER BY at DESC, id DESC LIMIT :limit"
+)
+_PAGE_OF_KIND = sql(
+    f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND (at, id) < (:at, :id) AND at >= :since AND kind = :kind "
+    "AND current = 1 AND deleted = 0 AND day >= :first AND day <= :last ORDER BY at DESC, id DESC LIMIT :limit"
+)
+_HAS = sql(
+    "SELECT 1 FROM logs WHERE patient_id = :patient AND at >= :since AND at < :until AND kind = :kind "
+    "AND day = :day AND current = 1 AND deleted = 0 LIMIT 1"
+)
+_EVERY = sql(f"SELECT {COLUMNS}, current FROM logs WHERE patient_id = :patient ORDER BY seq")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One revision as stored, before it has a ``seq``."""
+
+    id: UUID
+    at: int
+    revision: int
+    kind: str
+    zone: str
+    day: date
+    source: wire.Source
+    author: UUID
+    recorded: int
+    skew: int
+    deleted: bool
+    body: Body
+
+
+def bound(row: Row) -> bytes:
+    """The seal's binding: every clear column but ``current``."""
+    return bind(
+        "logs",
+        1,
+        bytes(row[0]),
+        row[1],
+        bytes(row[2]),
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+        bytes(row[9]),
+        row[10],
+        row[11],
+        row[12],
+    )
+
+
+def read(tx: Tx, grant: Grant, row: Row) -> wire.Log:
+    """A stored row as the contract shows it."""
+    plain = tx.vault.open(grant.patient, bound(row), bytes(row[_SEALED]))
+    return wire.Log(
+        id=UUID(bytes=bytes(row[2])),
+        patient_id=grant.patient,
+        kind=row[5],
+        at=instant(row[1]),
+        zone=row[6],
+        day=date.fromisoformat(row[7]),
+        source=row[8],
+        revision=row[3],
+        seq=row[4],
+        recorded_at=instant(row[10]),
+        deleted=bool(row[12]),
+        skewed=row[11] > SKEWED,
+        author_id=UUID(bytes=bytes(row[9])),
+        body=_body.decode(plain),
+    )
+
+
+def add(tx: Tx, grant: Grant, chain: audit.Chain, entry: Entry) -> wire.Log:
+    """Append a revision with its seal and link; the answer is built from what was written."""
+    day = entry.day.isoformat()
+    seq = chain.seq + 1
+    clear = (
+        chain.patient,
+        entry.at,
+        entry.id.bytes,
+        entry.revision,
+        seq,
+        entry.kind,
+        entry.zone,
+        day,
+        entry.source,
+        entry.author.bytes,
+        entry.recorded,
+        entry.skew,
+        int(entry.deleted),
+    )
+    binding = bound(clear)
+    sealed = tx.vault.seal(grant.patient, binding, _encode(entry.body))
+    tx.run(
+        _ADD,
+        patient=clear[0],
+        at=entry.at,
+        id=clear[2],
+        revision=entry.revision,
+        seq=seq,
+        kind=entry.kind,
+        zone=entry.zone,
+        day=day,
+        source=entry.source,
+        author=clear[9],
+        recorded=entry.recorded,
+        skew=entry.skew,
+        deleted=clear[12],
+        sealed=sealed,
+        link=audit.extend(tx, chain, binding, sealed),
+    )
+    return wire.Log(
+        id=entry.id,
+        patient_id=grant.patient,
+        kind=entry.kind,
+        at=instant(entry.at),
+        zone=entry.zone,
+        day=entry.day,
+        source=entry.source,
+        revision=entry.revision,
+        seq=seq,
+        recorded_at=instant(entry.recorded),
+        deleted=entry.deleted,
+        skewed=entry.skew > SKEWED,
+        author_id=entry.author,
+        body=entry.body,
+    )
+
+
+def retire(tx: Tx, grant: Grant, at: int, log_id: UUID, revision: int) -> None:
+    """The revision is no longer the current one."""
+    tx.run(_RETIRE, patient=grant.patient.bytes, at=at, id=log_id.bytes, revision=revision)
+
+
+def current(tx: Tx, grant: Grant, log_id: UUID) -> wire.Log | None:
+    """The newest revision of one entry, a tombstone too."""
+    row = tx.one(_CURRENT, patient=grant.patient.bytes, id=log_id.bytes)
+    return None if row is None else read(tx, grant, row)
+
+
+def history(tx: Tx, grant: Grant, log_id: UUID) -> list[wire.Log]:
+    """Every revision of one entry, oldest first."""
+    return [read(tx, grant, row) for row in tx.all(_HISTORY, patient=grant.patient.bytes, id=log_id.bytes)]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Local days, both inclusive; ``since`` bounds their instants so that the index can be used."""
+
+    first: str = "0000-00-00"
+    last: str = "9999-99-99"
+    since: int = FIRST
+
+
+def page(tx: Tx, grant: Grant, kind: str | None, span: Span, before: tuple[int, bytes], limit: int) -> list[wire.Log]:
+    """Current entries below a position, newest first."""
+    common: dict[str, int | str | bytes | None] = {
+        "patient": grant.patient.bytes,
+        "at": before[0],
+        "id": before[1],
+        "since": span.since,
+        "first": span.first,
+        "last": span.last,
+        "limit": limit,
+    }
+    rows = tx.all(_PAGE, **common) if kind is None else tx.all(_PAGE_OF_KIND, kind=kind, **common)
+    return [read(tx, grant, row) for row in rows]
+
+
+def has_entry(tx: Tx, grant: Grant, kind: str, day: date, since: int, until: int) -> bool:
+    """Whether a live entry of the kind exists for the local day; its instant lies in [since, until)."""
+    row = tx.one(_HAS, patient=grant.patient.bytes, kind=kind, day=day.isoformat(), since=since, until=until)
+    return row is not None
+
+
+def every_row(tx: Tx, grant: Grant) -> list[Row]:
+    """Every revision in ``seq`` order, for the walk of the chain; (columns …, sealed, link, current)."""
+    return tx.all(_EVERY, patient=grant.patient.bytes)

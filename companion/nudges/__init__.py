@@ -1,0 +1,1 @@
+"""Nudges: plans, the occurrences they make, and the decision about each one."""

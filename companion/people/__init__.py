@@ -1,0 +1,1 @@
+"""Clinics and their sites, clinicians, patients, devices, invites, sign-in and tokens. Knows nothing of consent or diary."""

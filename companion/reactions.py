@@ -1,0 +1,8 @@
+"""THE list of what follows what: an event to the functions that follow, inside the same unit of work.
+
+Only what *must* commit with the event stands here. What is derived follows no event: it is recomputed.
+"""
+
+from .core.db import Reactions
+
+REACTIONS: Reactions = {}

@@ -1,0 +1,1 @@
+"""Trends: daily series, the sobriety ledger and what can honestly be said of them."""

@@ -1,0 +1,89 @@
+"""What belongs to one HTTP exchange: its id, its caller, and the service it talks to."""
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from ..core import beats, ids
+from ..core.actors import ANONYMOUS, Bearer, Caller, System
+from ..core.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litestar.types import Scope
+
+    from ..core.clock import Clock
+    from ..core.db import Database
+    from ..core.lines import Lines
+    from ..settings import Settings
+
+STALE = 30.0
+"""Seconds without a heartbeat after which the service is not ready."""
+
+
+class Site:
+    """The running service as HTTP sees it. ``pulse`` tells how long ago the heartbeat beat; None where none runs."""
+
+    __slots__ = ("clock", "db", "lines", "pulse", "settings")
+
+    def __init__(
+        self,
+        settings: "Settings",
+        db: "Database",
+        clock: "Clock",
+        lines: "Lines",
+        pulse: "Callable[[], float] | None" = None,
+    ) -> None:
+        self.settings = settings
+        self.db = db
+        self.clock = clock
+        self.lines = lines
+        self.pulse = pulse
+
+    async def checks(self) -> dict[str, str]:
+        """Each condition of readiness with ``ok`` or what is wrong."""
+        found = {"storage": "ok", "heartbeat": "ok"}
+        try:
+            await self.db.write(System("ready"), beats.probe)
+        except Problem as problem:
+            found["storage"] = self.db.trouble() or problem.word
+        if self.pulse is not None and (age := self.pulse()) > STALE:
+            found["heartbeat"] = f"last beat {age:.0f} s ago"
+        return found
+
+
+class Exchange:
+    """One request and its answer. ``resolved`` turns true once a unit of work has accepted the caller."""
+
+    __slots__ = ("action", "caller", "method", "request_id", "resolved", "site", "started", "status")
+
+    def __init__(self, site: Site, scope: "Scope") -> None:
+        self.site = site
+        self.started = site.clock.monotonic()
+        self.status = 0
+        self.resolved = False
+        self.action = ""
+        self.method = str(scope.get("method", ""))
+        self.caller: Caller = ANONYMOUS
+        given = ""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                self.caller = _caller(value)
+            elif name == b"x-request-id":
+                given = value.decode("latin-1")
+        self.request_id = _checked(given) or ids.request_id()
+
+
+def _caller(header: bytes) -> Caller:
+    scheme, _, token = header.decode("latin-1").partition(" ")
+    return Bearer(token.strip() if scheme.lower() == "bearer" else "")
+
+
+def _checked(given: str) -> str:
+    """The id a client sent, if it is a UUID in its usual form."""
+    if len(given) != 36:
+        return ""
+    try:
+        return given if str(UUID(given)) == given.lower() else ""
+    except ValueError:
+        return ""

@@ -1,0 +1,47 @@
+"""Which answers are red flags, for every kind there is."""
+
+import pytest
+
+from companion_sdk import wire
+from companion_sdk.clinical.redflags import flags
+
+QUIET: dict[str, wire.Body] = {
+    "mood": wire.Mood(mood=1, note="I want it to stop"),
+    "sobriety": wire.Sobriety(sober=False, uses=[wire.Use(substance="fentanyl")], craving=10),
+    "coping": wire.Coping(skill="breathing", urge_before=10, urge_after=10),
+    "note": wire.Note(text="no"),
+}
+
+
+@pytest.mark.parametrize("safe", ["no", "unsure"])
+def test_ana_says_she_is_not_safe(safe: str):
+    assert flags(wire.decode(wire.LogIn, _mood(safe)).body) == ("safe",)
+
+
+def test_ana_says_she_is_safe():
+    assert flags(wire.decode(wire.LogIn, _mood("yes")).body) == ()
+
+
+def test_ana_skips_the_question():
+    assert flags(wire.Mood(mood=1)) == ()
+
+
+@pytest.mark.parametrize("kind", QUIET)
+def test_nothing_else_raises_a_flag_yet(kind: str):
+    assert flags(QUIET[kind]) == ()
+
+
+def test_every_kind_of_the_contract_has_an_answer():
+    assert set(QUIET) == set(wire.KINDS)
+
+
+def test_a_kind_without_a_case_is_an_error_and_not_silence():
+    with pytest.raises(AssertionError):
+        flags(object())  # type: ignore[arg-type]
+
+
+def _mood(safe: str) -> bytes:
+    return (
+        b'{"at":"2026-03-01T04:30:00Z","zone":"America/New_York","body":{"kind":"mood","mood":2,"safe":"%s"}}'
+        % safe.encode()
+    )

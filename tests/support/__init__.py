@@ -1,0 +1,1 @@
+"""What the tests share: databases of both engines, a running service, the cast."""
