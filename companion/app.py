@@ -11,12 +11,19 @@ from .consent import routes as consent
 from .core.errors import Problem
 from .logs import routes as logs
 from .people import routes as people
+from .trends import routes as trends
 from .web import about, openapi, problems
 from .web.edge import Edge
 from .web.exchange import Site
 from .web.request import Request
 
-HANDLERS: Sequence[Any] = [*about.handlers, *people.handlers, *consent.handlers, *logs.handlers]
+HANDLERS: Sequence[Any] = [
+    *about.handlers,
+    *people.handlers,
+    *consent.handlers,
+    *logs.handlers,
+    *trends.handlers,
+]
 
 
 @cache

@@ -197,8 +197,6 @@ def dumb_days(entries: list[CheckIn], on: date, substance: str | None) -> list[K
     while one <= on:
         answered = use = says_sober = False
         for entry in entries:
-            if entry.day > on:
-                continue
             answered = answered or entry.day == one
             says_sober = says_sober or (entry.day == one and entry.body.sober)
             for item in entry.body.uses:
@@ -330,3 +328,9 @@ def test_a_use_put_onto_a_day_inside_a_run_splits_it_and_deleting_it_restores_it
     assert after.total_confirmed == before.total_confirmed - 1 + recalled_day
     assert (after.last_use, after.lapses) == (day(inside), 1)
     assert summary(history, on) == before
+
+
+def test_a_use_recalled_later_counts_for_the_day_it_was_on():
+    entries = [sober(1), sober(2), sober(3), recalled(9, datetime(day(2).year, day(2).month, day(2).day, 12, tzinfo=UTC))]
+    seen = summary(entries, day(3))
+    assert (seen.last_use, seen.total_confirmed, seen.longest) == (day(2), 2, 1)

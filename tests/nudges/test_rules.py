@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from companion.nudges.rules import next_due, occurrences, quiet_until
 from companion_sdk import wire
 
+whenever.reset_tzpath(())  # both libraries read the pinned tzdata, as the service does
+
 NEW_YORK, LOS_ANGELES = "America/New_York", "America/Los_Angeles"
 CASES, FULL_CASES = 4_000, 100_000
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

@@ -86,9 +86,7 @@ def test_what_is_not_computed_is_empty_and_says_so():
     assert set(seen.means) == {"7", "28"}
 
 
-@pytest.mark.parametrize(
-    ("answers", "word"), [(0, "not_enough_answers"), (13, "not_enough_answers"), (14, "not_computed")]
-)
+@pytest.mark.parametrize(("answers", "word"), [(0, "not_enough_answers"), (13, "not_enough_answers"), (14, "not_computed")])
 def test_fourteen_answered_days_are_enough(answers: int, word: str):
     twice_a_day = [(day(number), value) for number in range(1, answers + 1) for value in (2, 4)]
     assert series([(day(-20), 5), *twice_a_day], day(1), day(40)).not_yet == [word]

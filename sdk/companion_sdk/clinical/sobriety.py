@@ -38,7 +38,8 @@ def sobriety_days(last_use: datetime, now: datetime, zone: str) -> int:
 def summary(check_ins: Iterable[CheckIn], on: date, substance: str | None = None) -> wire.SobrietySummary:
     """What is known on the local date ``on``, of one ``substance`` or (without) of any use. Order does not matter.
 
-    Entries of a day after ``on`` are ignored, and so are uses on a day after it. What a day is:
+    Check-ins of a day after ``on`` are ignored, and so are uses on a day after it; a use recalled later for a day up to
+    ``on`` counts, since the ledger says what is known now. What a day is:
 
     - A *use* counts on its own local day: the date of ``uses[].at`` in the entry's zone, else the entry's day. With
       ``substance`` only uses of that substance count.
@@ -92,11 +93,10 @@ def _read(check_ins: Iterable[CheckIn], on: date, substance: str | None) -> _Led
     sober: set[int] = set()
     used: set[int] = set()
     for entry in check_ins:
-        if entry.day > on:
-            continue
-        answered.add(entry.day.toordinal())
-        if entry.body.sober:
-            sober.add(entry.day.toordinal())
+        if entry.day <= on:
+            answered.add(entry.day.toordinal())
+            if entry.body.sober:
+                sober.add(entry.day.toordinal())
         for use in entry.body.uses:
             day = entry.day if use.at is None else local_day(use.at, entry.zone)
             if day <= on and substance in (None, use.substance):
