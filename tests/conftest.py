@@ -1,5 +1,6 @@
 """Fixtures every test may use: both engines, a running service on a loopback port, the cast."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ import httpx2
 import pytest
 from support import cast as people
 from support.clocks import ManualClock
-from support.engines import Engine, engines
+from support.engines import Engine, engines, postgres_version
 
 from companion import running, settings
 from companion.core.clock import Clock, SystemClock
@@ -29,7 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header() -> str:
     names = ("litestar", "msgspec", "aiosqlite", "apscheduler", "uvicorn", "psycopg")
-    return f"SQLite {sqlite3.sqlite_version}, " + ", ".join(f"{name} {version(name)}" for name in names)
+    engines = f"SQLite {sqlite3.sqlite_version}, PostgreSQL {postgres_version()}, "
+    return engines + ", ".join(f"{name} {version(name)}" for name in names)
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +111,9 @@ def dan(cast: people.Cast) -> people.Person:
 @pytest.fixture
 def eve(cast: people.Cast) -> people.Person:
     return cast.eve
+
+
+@pytest.fixture
+def in_thread() -> Callable[..., Awaitable[Any]]:
+    """Run something that has an event loop of its own, such as a command."""
+    return asyncio.to_thread

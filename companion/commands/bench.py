@@ -1,0 +1,36 @@
+"""``companion bench``: what this machine does, as ratios of runs side by side."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from ..bench import run
+from . import options, output
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Shorter runs: within 45 seconds.")
+@options.as_json
+def bench(quick: bool, as_json: bool) -> int:
+    """Measure hello, a constant answer, our PUT, pages and trends in turn; read the ratios, not the rates."""
+    plan = run.QUICK if quick else run.WHOLE
+    told = asyncio.run(run.bench(plan, lambda text: None if as_json else click.echo(text, err=True), _postgres))
+    output.show(as_json, told, _table(told))
+    return 0
+
+
+def _postgres() -> tuple[str, str] | None:
+    """Two scratch databases of a PostgreSQL of this machine, where the development group has installed one."""
+    return None
+
+
+def _table(told: dict[str, Any]) -> str:
+    lines = ["ratios (medians of rounds side by side)"]
+    lines += [f"  {name:32} {value}" for name, value in told["ratios"].items()]
+    lines.append(f"  {'':16} {'a second':>10} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8}")
+    for name, rate in told["rates"].items():
+        cpu, p50, p99 = (told[column].get(name, "") for column in ("cpu_us", "p50_ms", "p99_ms"))
+        lines.append(f"  {name:16} {rate:>10} {cpu:>8} {p50:>8} {p99:>8}")
+    lines.append(f"  start {told['start_s']} s, idle {told['idle_mb']} MB, loaded {told['loaded_mb']} MB")
+    return "\n".join(lines)

@@ -1,0 +1,82 @@
+"""Every program under examples/ does what it says, against a real service."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+
+from support.cast import Cast, Person, monday
+
+from companion.running import Running
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+RUN_HERE = {"five_lines", "clinicians_view", "webhook_receiver", "import_csv"}
+
+
+def run(name: str, service: Running, person: Person, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COMPANION_URL": service.url, "COMPANION_TOKEN": person.token, **more}
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == RUN_HERE
+
+
+async def test_five_lines(cast: Cast, service: Running) -> None:
+    said = await asyncio.to_thread(run, "five_lines", service, cast.ana)
+    assert said.returncode == 0, said.stderr
+    assert "slept well" in said.stdout
+    assert "value=4.0" in said.stdout
+
+
+async def test_a_clinicians_view(cast: Cast, service: Running) -> None:
+    await cast.ana.mood(monday(), 4)
+    allowed = await asyncio.to_thread(run, "clinicians_view", service, cast.cleo, COMPANION_PATIENT=str(cast.ana.id))
+    assert allowed.returncode == 0, allowed.stderr
+    assert allowed.stdout.startswith("Ana, America/New_York, North")
+    hidden = await asyncio.to_thread(run, "clinicians_view", service, cast.dan, COMPANION_PATIENT=str(cast.ana.id))
+    assert hidden.returncode == 1
+    assert "no consent" in hidden.stderr
+
+
+async def test_importing_twice_stores_once(cast: Cast, service: Running, tmp_path: Path) -> None:
+    file = tmp_path / "moods.csv"
+    file.write_text("date,mood\n2026-03-01,3\n2026-03-02,\n2026-03-03,5\n")
+    for _ in range(2):
+        said = await asyncio.to_thread(run, "import_csv", service, cast.ana, str(file))
+        assert said.stdout == "2 days are in the diary\n", said.stderr
+    listed = (await cast.ana.get("/v1/patients/me/logs?kind=mood")).json()["items"]
+    assert [(entry["day"], entry["source"]) for entry in listed] == [("2026-03-03", "import"), ("2026-03-01", "import")]
+
+
+def test_the_receivers_check_refuses_what_was_changed() -> None:
+    spec = importlib.util.spec_from_file_location("webhook_receiver", EXAMPLES / "webhook_receiver.py")
+    assert spec is not None
+    assert spec.loader is not None
+    receiver = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(receiver)
+    secret = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
+    headers = {
+        "webhook-id": str(UUID(int=1)),
+        "webhook-timestamp": "1772000000",
+    }
+    body = b'{"nudge_id":"x"}'
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mark = hmac.new(key, f"{headers['webhook-id']}.1772000000.".encode() + body, hashlib.sha256).digest()
+    headers["webhook-signature"] = "v1,c3RhbGU= v1," + base64.b64encode(mark).decode()
+    assert receiver.is_signed(secret, headers, body, 1772000010.0)
+    assert not receiver.is_signed(secret, headers, body + b" ", 1772000010.0)
+    assert not receiver.is_signed(secret, headers, body, 1772001000.0)
+    assert not receiver.is_signed(secret, {**headers, "webhook-id": "other"}, body, 1772000010.0)
