@@ -106,9 +106,7 @@ def _class(module: str, node: ast.ClassDef, flavour: Flavour) -> str:
     ]
     if node.name == "Session":
         parts += [_property(resource, flavour) for resource in _resources()]
-    parts += [
-        _method(module, node.name, method, flavour) for method in node.body if isinstance(method, ast.FunctionDef)
-    ]
+    parts += [_method(module, node.name, method, flavour) for method in node.body if isinstance(method, ast.FunctionDef)]
     return "\n".join(parts)
 
 
@@ -128,9 +126,7 @@ def _method(module: str, owner: str, node: ast.FunctionDef, flavour: Flavour) ->
     given = node.args
     if shape == "Steps":
         given.args.pop(0)
-    passed = [argument.arg for argument in given.args] + [
-        f"{argument.arg}={argument.arg}" for argument in given.kwonlyargs
-    ]
+    passed = [argument.arg for argument in given.args] + [f"{argument.arg}={argument.arg}" for argument in given.kwonlyargs]
     given.args.insert(0, ast.arg("self"))
     build = f"{module}.{owner}.{node.name}"
     if shape == "Pages":

@@ -18,7 +18,7 @@
         ├── Conflict              409
         ├── Gone                  410    deleted for ever
         │   └── CursorExpired            begin the list again
-        ├── RevisionMismatch      412    read it again, then correct (.revision)
+        ├── RevisionMismatch      412    correct what is stored now (.current)
         ├── RevisionRequired      428    it exists: correct it with its revision
         ├── TooLarge              413
         │   └── HeadersTooLarge   431
@@ -32,9 +32,8 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-import msgspec
-
-from .wire import Problem
+from ._decode import Unreadable, decode
+from .wire import Log, Problem
 
 
 class CompanionError(Exception):
@@ -49,8 +48,8 @@ class TransportError(CompanionError):
 
     def __init__(self, message: str, request_id: str = "") -> None:
         super().__init__(message, request_id)
-        self.message = message
-        self.request_id = request_id
+        self.message: str = message
+        self.request_id: str = request_id
 
     def __str__(self) -> str:
         return f"{self.message} [request {self.request_id}]" if self.request_id else self.message
@@ -79,9 +78,9 @@ class ApiError(CompanionError):
 
     def __init__(self, problem: Problem, revision: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(problem, revision, retry_after)
-        self.problem = problem
-        self.revision = revision
-        self.retry_after = retry_after
+        self.problem: Problem = problem
+        self.revision: int | None = revision
+        self.retry_after: float | None = retry_after
 
     @property
     def status(self) -> int:
@@ -146,7 +145,12 @@ class CursorExpired(Gone):
 
 
 class RevisionMismatch(ApiError):
-    """412: someone changed it meanwhile. ``revision`` is the stored one; read it again, then correct."""
+    """412: someone changed it meanwhile. ``revision`` is the stored one; look at ``current``, then correct that."""
+
+    @property
+    def current(self) -> Log | None:
+        """The entry as it is stored now, where the service shows it."""
+        return self.problem.current
 
 
 class RevisionRequired(ApiError):
@@ -232,8 +236,8 @@ def api_error(
 
 def _problem(status: int, body: bytes, request_id: str) -> Problem:
     try:
-        return msgspec.json.decode(body, type=Problem)
-    except (ValueError, RecursionError):
+        return decode(Problem, body)
+    except Unreadable:
         title = HTTPStatus(status).phrase if status in {known.value for known in HTTPStatus} else "Unknown status"
         return Problem(
             type="about:blank", title=title, status=status, detail="", instance="", request_id=request_id, errors=()

@@ -7,7 +7,8 @@ was accepted offline is never refused later for its form. Codes name the rule, n
 import json
 import re
 import unicodedata
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable
+from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -72,10 +73,15 @@ def _no_constant(_: str) -> NoReturn:
     raise ValueError
 
 
-def _bad_time(value: Any, pointer: str = "") -> str | None:
+def _children(value: object) -> Iterable[tuple[object, object]]:
+    if isinstance(value, dict):
+        return cast("dict[object, object]", value).items()
+    return enumerate(cast("list[object]", value)) if isinstance(value, list) else ()
+
+
+def _bad_time(value: object, pointer: str = "") -> str | None:
     """Where the first instant stands that is not RFC 3339; only keys of the contract can be in the pointer."""
-    items = enumerate(value) if isinstance(value, list) else value.items() if isinstance(value, dict) else ()
-    for key, item in items:
+    for key, item in _children(value):
         here = f"{pointer}/{key}"
         if key in _TIMES and isinstance(item, str) and not _RFC3339.fullmatch(item):
             return here
@@ -87,21 +93,22 @@ def _bad_time(value: Any, pointer: str = "") -> str | None:
 _PARSER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)
 
 
-def _tidy(value: Any, pointer: str) -> Any:
+def _tidy(value: object, pointer: str) -> object:
     """The same tree with every text in NFC; refuses control characters other than newline and tab."""
     if isinstance(value, str):
         text = unicodedata.normalize("NFC", value)
-        if not text.isprintable():
-            for character in text:
-                category = unicodedata.category(character)
-                if (category == "Cc" and character not in "\n\t") or category == "Cs":
-                    raise Invalid((pointer, "control-character"))
+        if not text.isprintable() and any(_is_control(character) for character in text):
+            raise Invalid((pointer, "control-character"))
         return text
-    if isinstance(value, list):
-        return [_tidy(item, f"{pointer}/{index}") for index, item in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, dict):
-        return {key: _tidy(item, f"{pointer}/{key}") for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return {key: _tidy(item, f"{pointer}/{key}") for key, item in _children(cast("object", value))}
+    if isinstance(value, list):
+        return [_tidy(item, f"{pointer}/{key}") for key, item in _children(cast("object", value))]
     return value
+
+
+def _is_control(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cs")
 
 
 def _pointer(path: str | None) -> str:
@@ -127,9 +134,9 @@ def decode(kind: type[T], raw: bytes, decoder: "msgspec.json.Decoder[T] | None" 
     """Decode one request body, by ``decoder`` where the caller keeps one for ``kind``.
 
     Refuses: bytes that are not UTF-8, duplicate keys, NaN and Infinity, nesting past the interpreter's limit, instants
-    that are not RFC 3339 (a space for the T, an offset past 14 hours, more than six digits of a second, a year before 1900 or
-    after 2999), control
-    characters in text; and everything the struct itself forbids. Text is brought to NFC (UAX #15).
+    that are not RFC 3339 (a space for the T, an offset past 14 hours, more than six digits of a second) or lie before
+    1900 or after 2999, control characters in text; and everything the struct itself forbids. Text is brought to NFC
+    (UAX #15).
 
     Raises:
         Invalid: with a pointer and a code for what is wrong.

@@ -94,14 +94,14 @@ class AsyncConsents:
         return await self._link.run(access.Consents.put(self._link.state, id, consent, patient=patient))
 
     async def revoke(self, id: UUID | str, *, patient: UUID | str = "me") -> Consent:
-        """End a consent at once: from now on its recipient sees nothing.
+        """End a consent at once: from now on its recipient sees nothing. Ending it twice is fine.
 
         Example::
 
             for consent in await client.consents.list():
                 await client.consents.revoke(consent.id)
         """
-        return await self._link.run(access.Consents.revoke(self._link.state, id, patient=patient))
+        return await self._link.send(access.Consents.revoke(id, patient=patient))
 
 
 class AsyncDisclosures:
@@ -110,9 +110,7 @@ class AsyncDisclosures:
     def __init__(self, link: "AsyncLink") -> None:
         self._link = link
 
-    def list(
-        self, *, limit: int = 100, cursor: str | None = None, patient: UUID | str = "me"
-    ) -> AsyncListing[Disclosure]:
+    def list(self, *, limit: int = 100, cursor: str | None = None, patient: UUID | str = "me") -> AsyncListing[Disclosure]:
         """Every look at the record, newest first: who, when, what, under which consent.
 
         Example::

@@ -89,12 +89,10 @@ class AsyncLogs:
 
         Raises:
             RevisionRequired: the id exists with other content and ``if_match`` was not given.
-            RevisionMismatch: someone else changed it; ``error.revision`` is the stored one.
+            RevisionMismatch: someone else changed it; ``error.current`` is what is stored.
             Gone: it was deleted.
         """
-        return await self._link.send(
-            diary.Logs.put(id, entry, if_match=if_match, create_only=create_only, patient=patient)
-        )
+        return await self._link.send(diary.Logs.put(id, entry, if_match=if_match, create_only=create_only, patient=patient))
 
     async def get(self, id: UUID | str, *, patient: UUID | str = "me") -> Log:
         """One entry. A kind this SDK does not know yet comes as an ``UnknownLog``.
@@ -129,11 +127,11 @@ class AsyncLogs:
             zone: another zone.
 
         Raises:
-            RevisionMismatch: someone changed it since: read it again, then decide.
+            RevisionMismatch: someone changed it since: look at ``error.current``, then decide.
         """
         return await self._link.send(diary.Logs.correct(log, body, at=at, zone=zone))
 
-    async def delete(self, id: UUID | str, *, patient: UUID | str = "me") -> None:
+    async def delete(self, id: UUID | str, *, if_match: int | None = None, patient: UUID | str = "me") -> None:
         """Delete an entry. Its id never lives again; deleting twice is fine.
 
         Example::
@@ -142,8 +140,13 @@ class AsyncLogs:
 
             entry = await client.logs.record(Note(text="Wrong day"))
             await client.logs.delete(entry.id)
+
+        Args:
+            id: the entry's UUID.
+            if_match: delete only this revision (else ``RevisionMismatch``); whatever is stored if left out.
+            patient: whose diary; your own if left out.
         """
-        await self._link.send(diary.Logs.delete(id, patient=patient))
+        await self._link.send(diary.Logs.delete(id, if_match=if_match, patient=patient))
 
     async def history(self, id: UUID | str, *, patient: UUID | str = "me") -> Sequence[Log]:
         """Every revision of one entry, oldest first; also of a deleted one.

@@ -94,14 +94,14 @@ class Consents:
         return self._link.run(access.Consents.put(self._link.state, id, consent, patient=patient))
 
     def revoke(self, id: UUID | str, *, patient: UUID | str = "me") -> Consent:
-        """End a consent at once: from now on its recipient sees nothing.
+        """End a consent at once: from now on its recipient sees nothing. Ending it twice is fine.
 
         Example::
 
             for consent in client.consents.list():
                 client.consents.revoke(consent.id)
         """
-        return self._link.run(access.Consents.revoke(self._link.state, id, patient=patient))
+        return self._link.send(access.Consents.revoke(id, patient=patient))
 
 
 class Disclosures:

@@ -89,7 +89,7 @@ class Logs:
 
         Raises:
             RevisionRequired: the id exists with other content and ``if_match`` was not given.
-            RevisionMismatch: someone else changed it; ``error.revision`` is the stored one.
+            RevisionMismatch: someone else changed it; ``error.current`` is what is stored.
             Gone: it was deleted.
         """
         return self._link.send(diary.Logs.put(id, entry, if_match=if_match, create_only=create_only, patient=patient))
@@ -107,9 +107,7 @@ class Logs:
         """
         return self._link.send(diary.Logs.get(id, patient=patient))
 
-    def correct(
-        self, log: Log, body: Body | None = None, *, at: datetime | None = None, zone: str | None = None
-    ) -> Log:
+    def correct(self, log: Log, body: Body | None = None, *, at: datetime | None = None, zone: str | None = None) -> Log:
         """Change an entry you have read; what is left out stays, and the old revision stays in the history.
 
         Example::
@@ -127,11 +125,11 @@ class Logs:
             zone: another zone.
 
         Raises:
-            RevisionMismatch: someone changed it since: read it again, then decide.
+            RevisionMismatch: someone changed it since: look at ``error.current``, then decide.
         """
         return self._link.send(diary.Logs.correct(log, body, at=at, zone=zone))
 
-    def delete(self, id: UUID | str, *, patient: UUID | str = "me") -> None:
+    def delete(self, id: UUID | str, *, if_match: int | None = None, patient: UUID | str = "me") -> None:
         """Delete an entry. Its id never lives again; deleting twice is fine.
 
         Example::
@@ -140,8 +138,13 @@ class Logs:
 
             entry = client.logs.record(Note(text="Wrong day"))
             client.logs.delete(entry.id)
+
+        Args:
+            id: the entry's UUID.
+            if_match: delete only this revision (else ``RevisionMismatch``); whatever is stored if left out.
+            patient: whose diary; your own if left out.
         """
-        self._link.send(diary.Logs.delete(id, patient=patient))
+        self._link.send(diary.Logs.delete(id, if_match=if_match, patient=patient))
 
     def history(self, id: UUID | str, *, patient: UUID | str = "me") -> Sequence[Log]:
         """Every revision of one entry, oldest first; also of a deleted one.

@@ -124,9 +124,7 @@ class Session:
         Returns:
             The token (keep it safely: it is shown only here), when it ends, and who signed in.
         """
-        return self._link.run(
-            session.Session.sign_in(self._link.state, code, device=device, zone=zone, device_id=device_id)
-        )
+        return self._link.run(session.Session.sign_in(self._link.state, code, device=device, zone=zone, device_id=device_id))
 
     def sign_in_with_code(self, code: str) -> SignedIn:
         """Sign in a clinician with a one-time code; the client then speaks for that clinician.

@@ -53,9 +53,7 @@ class SobrietyLedger:
     def __init__(self, link: "SyncLink") -> None:
         self._link = link
 
-    def get(
-        self, *, substance: str | None = None, on: date | None = None, patient: UUID | str = "me"
-    ) -> SobrietySummary:
+    def get(self, *, substance: str | None = None, on: date | None = None, patient: UUID | str = "me") -> SobrietySummary:
         """Days since the last use, how many of them are confirmed, the longest run and the total.
 
         Example::

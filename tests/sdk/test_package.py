@@ -1,0 +1,170 @@
+"""The package as it is installed: light to import, few packages, types inside, nothing of the server."""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import textwrap
+import venv
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import distribution
+from pathlib import Path
+
+import msgspec
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import companion_sdk
+
+SDK = Path(companion_sdk.__file__).parents[1]
+MOST_MILLISECONDS = 120
+MOST_PACKAGES = 9
+
+
+def milliseconds(code: str) -> float:
+    """Median of nine runs of the interpreter."""
+    watch = f"import time; began = time.perf_counter(); {code}; print((time.perf_counter() - began) * 1000)"
+    runs = [subprocess.run([sys.executable, "-I", "-c", watch], capture_output=True, check=True) for _ in range(9)]
+    return statistics.median(float(run.stdout) for run in runs)
+
+
+def modules(code: str) -> set[str]:
+    told = f"import sys, json; {code}; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-I", "-c", told], capture_output=True, check=True)
+    return set(json.loads(run.stdout))
+
+
+def test_the_import_is_light():
+    assert milliseconds("import companion_sdk") <= MOST_MILLISECONDS
+
+
+def test_the_import_brings_no_http_client_and_nothing_of_the_server():
+    loaded = modules("import companion_sdk")
+    tops = {name.partition(".")[0] for name in loaded - modules("pass")}
+    assert tops.isdisjoint({"httpx2", "httpcore2", "asyncio", "ssl", "companion", "litestar", "anyio", "dataclasses"})
+
+
+def test_a_client_brings_the_http_client_and_nothing_of_the_server():
+    loaded = modules("import companion_sdk; companion_sdk.Companion('https://companion.example')")
+    assert "httpx2" in loaded
+    assert {name for name in loaded if name == "companion" or name.startswith("companion.")} == set()
+
+
+def closure(name: str, found: set[str]) -> set[str]:
+    """The package and everything its metadata asks for on this interpreter."""
+    if canonicalize_name(name) in found:
+        return found
+    found.add(canonicalize_name(name))
+    for line in distribution(name).requires or ():
+        needed = Requirement(line)
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            closure(needed.name, found)
+    return found
+
+
+def test_few_packages_are_installed_with_it():
+    installed = closure("companion-sdk", set())
+    assert len(installed) <= MOST_PACKAGES, sorted(installed)
+    assert {"companion-sdk", "httpx2", "msgspec"} <= installed
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    out = tmp_path_factory.mktemp("wheel")
+    built = subprocess.run(["uv", "build", "--wheel", "--offline", "-o", out, SDK], capture_output=True, text=True)
+    if built.returncode != 0 and "hatchling" in built.stderr:
+        pytest.skip("the build backend is not in this machine's cache")
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(next(out.glob("*.whl"))) as opened:
+        yield opened
+
+
+def test_the_wheel_holds_the_package_its_types_and_nothing_else(wheel):
+    names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert "companion_sdk/py.typed" in names
+    here = {f"companion_sdk/{path.relative_to(SDK / 'companion_sdk')}" for path in (SDK / "companion_sdk").rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == here
+    assert all(name.startswith("companion_sdk/") for name in names)
+
+
+def test_the_wheel_says_what_it_needs(wheel):
+    (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    lines = wheel.read(metadata).decode().splitlines()
+    needed = {Requirement(line.partition(": ")[2]).name for line in lines if line.startswith("Requires-Dist: ")}
+    assert needed == {"httpx2", "msgspec"}
+    assert sum(item.file_size for item in wheel.infolist()) < 8 * 2**20
+
+
+def test_every_public_type_of_the_wheel_is_whole(wheel, tmp_path):
+    """``--verifytypes`` on the package as installed, beside what it needs."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    site = next((tmp_path / "venv" / "lib").glob("python3*/site-packages"))
+    wheel.extractall(site)
+    (site / "needed.pth").write_text(str(Path(msgspec.__file__).parents[1]))
+    command = [sys.executable, "-m", "basedpyright", "--verifytypes", "companion_sdk", "--ignoreexternal", "--outputjson"]
+    env = {**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv"), "PATH": f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}"}
+    told = json.loads(subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True).stdout)
+    completeness = told["typeCompleteness"]
+    assert completeness["exportedSymbolCounts"]["withKnownType"] > 500
+    assert completeness["completenessScore"] == 1
+
+
+@pytest.fixture
+def strictly(tmp_path) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """What a strict type checker says of a user's program."""
+
+    def check(program: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "program.py").write_text(program)
+        (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11"}))
+        command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "-p", tmp_path]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    return check
+
+
+def test_the_readme_is_well_typed(strictly):
+    blocks = re.findall(r"```python\n(.*?)```", (SDK / "README.md").read_text(), re.DOTALL)
+    bodies = [
+        f"async def block_{number}() -> None:\n{textwrap.indent(block, '    ')}" for number, block in enumerate(blocks)
+    ]
+    checked = strictly("\n\n".join(bodies))
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_a_wrong_argument_is_seen_before_the_program_runs(strictly):
+    program = "from companion_sdk import Companion\ndef wrong(client: Companion) -> None:\n    {}\n"
+    assert strictly(program.format("client.logs.record('fine')")).returncode == 1
+    assert strictly(program.format("client.me.get()")).returncode == 0
+
+
+def test_a_user_with_a_strict_type_checker_sees_whole_types(strictly):
+    checked = strictly(
+        """
+from typing import assert_type
+from uuid import UUID
+
+from companion_sdk import AsyncCompanion, Companion, Listing, Log, Mood, Page, SignedIn, Trends
+
+
+def sync(client: Companion) -> None:
+    assert_type(client.logs.record(Mood(mood=4)), Log)
+    assert_type(client.logs.list(), Listing[Log])
+    for page in client.logs.list().pages():
+        assert_type(page, Page[Log])
+    for entry in client.logs.list(kind="mood"):
+        assert_type(entry.id, UUID)
+    assert_type(client.trends.get(), Trends)
+    assert_type(client.sign_in("a", device="b", zone="UTC"), SignedIn)
+
+
+async def not_blocking(client: AsyncCompanion) -> None:
+    assert_type(await client.logs.record(Mood(mood=4)), Log)
+    async for entry in client.logs.list():
+        assert_type(entry, Log)
+"""
+    )
+    assert checked.returncode == 0, checked.stdout
