@@ -92,7 +92,7 @@ class Play:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await scene.open_for_visitors()
+        scene.open_for_visitors()
         writing = asyncio.create_task(live.write_now_and_then(scene, self.say))
         await stop.wait()
         writing.cancel()

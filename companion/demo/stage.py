@@ -15,15 +15,18 @@ from aiohttp import web
 from companion_sdk import AsyncCompanion, wire
 from companion_sdk.clinical.days import local_day
 
-from .. import running, settings
+from .. import running, settings, storage
 from ..commands import importing
 from ..core.actors import Operator
 from ..core.clock import SystemClock
+from ..core.db import Database
 from ..core.errors import StartUpError
 from ..core.ids import uuid7
 from ..core.lines import Lines
 from ..logs import service as logs
+from ..nudges import jobs
 from ..people import service as people
+from ..post.office import Post
 from . import diaries
 
 OPERATOR = Operator("demo")
@@ -61,8 +64,10 @@ class Stage:
         self.port = port
         self.said = said
         self.clock = LateClock()
+        self.lines = Lines(self.clock, "warning")
         self.received: list[dict[str, Any]] = []
         self.written: dict[str, dict[UUID, wire.LogIn]] = {}
+        self.plans: dict[str, UUID] = {}
         self._stack = AsyncExitStack()
 
     @property
@@ -75,7 +80,7 @@ class Stage:
         self.settings = settings.read(
             {}, database=self.database, port=self.port, egress_allow="127.0.0.1", scheduler=False, log_level="warning"
         )
-        self.service = await running.start(self.settings, clock=self.clock, lines=Lines(self.clock, "warning"))
+        self.service = await running.start(self.settings, clock=self.clock, lines=self.lines)
         self._stack.push_async_callback(self.service.stop)
         self.north = await self._operate(people.add_clinic, "North Clinic (made up)", "1 Example Street")
         self.south = await self._operate(people.add_clinic, "South Clinic (made up)", "2 Example Street")
@@ -147,6 +152,28 @@ class Stage:
                 self.said(f"{player.name}'s diary", done, len(entries))
 
         await asyncio.gather(*(worker() for _ in range(_AT_ONCE)))
+
+    async def two_workers(self) -> None:
+        """Two workers, each with the database opened for itself, look for due nudges at the same time until none is left."""
+        async with AsyncExitStack() as stack:
+            workers: list[tuple[Database, Post, jobs.Worker]] = []
+            for name in ("first", "second"):
+                db = await storage.open_database(self.settings, self.clock)
+                stack.push_async_callback(db.close)
+                post = Post(self.settings)
+                stack.push_async_callback(post.close)
+                workers.append((db, post, jobs.Worker(f"{name} worker", self.settings.nudge_lease, self.lines)))
+            await asyncio.gather(*(self._work(*worker) for worker in workers))
+
+    async def _work(self, db: Database, post: Post, worker: jobs.Worker) -> None:
+        while (await jobs.step(db, post, self.clock, worker)).more:
+            pass
+
+    def open_for_visitors(self) -> None:
+        """Nudges go out by themselves from here on."""
+        nudging = running.Nudging(self.settings, self.service.db, self.clock, self.lines)
+        nudging.scheduler.start()
+        self._stack.push_async_callback(nudging.stop)
 
     async def take_diary(self, file: Path, map_file: Path) -> int:
         """A person's diary from a file, as one more patient of the north clinic; how many entries it made."""
