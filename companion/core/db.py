@@ -7,6 +7,7 @@ A unit may run twice (a group is re-run unit by unit when its transaction is los
 ``tx``. Knows neither slices nor HTTP; the engines are ``sqlite.py`` and ``postgres.py``.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -73,12 +74,45 @@ class Tx(ABC):
         self._after.append(then)
 
 
+class Unit:
+    """One waiting call: what to run, for whom, and what came of it. Settled on the event loop, filled on a thread."""
+
+    __slots__ = ("after", "answer", "call", "caller", "error", "waiter")
+
+    def __init__(self, caller: Caller, call: Callable[[Tx, Actor], Any], waiter: "asyncio.Future[Any]") -> None:
+        self.caller = caller
+        self.call = call
+        self.waiter = waiter
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self.after: list[Callable[[], None]] = []
+
+    def settle(self) -> None:
+        """Do what follows a commit and tell the waiter; a refusal that was kept is raised there."""
+        if self.error is None:
+            for then in self.after:
+                self.waiter.get_loop().call_soon(then)  # before the waiter wakes; what it raises harms nobody else
+        if self.waiter.done():
+            return
+        if self.error is not None:
+            self.waiter.set_exception(self.error)
+        elif isinstance(self.answer, Refusal):
+            self.waiter.set_exception(self.answer.problem)
+        else:
+            self.waiter.set_result(self.answer)
+
+
+def _untold(trouble: str | None) -> None:
+    """Nobody asked to be told."""
+
+
 class Database(ABC):
     """The shell around units of work, the same for both engines."""
 
     vault: Vault
+    on_trouble: Callable[[str | None], None] = staticmethod(_untold)
+    """Told, on any thread, when writes begin to fail, why, and (None) when they work again."""
 
-    @abstractmethod
     async def read(
         self,
         caller: Caller,
@@ -89,7 +123,16 @@ class Database(ABC):
     ) -> R:
         """Run a verb on one snapshot; what it owes is written before this returns."""
 
-    @abstractmethod
+        def whole(tx: Tx, actor: Actor) -> tuple[R | Refusal, list[tuple[Callable[..., Any], tuple[Any, ...]]]]:
+            return verb(tx, actor, *args, **kwargs), tx._owed  # pyright: ignore[reportPrivateUsage]
+
+        answer, owed = await self._look(caller, whole)
+        for owed_verb, owed_args in owed:
+            await self.write(caller, owed_verb, *owed_args)
+        if isinstance(answer, Refusal):
+            raise answer.problem
+        return answer
+
     async def write(
         self,
         caller: Caller,
@@ -102,6 +145,22 @@ class Database(ABC):
 
         Raises:
             Problem: what the verb refused; ``busy`` or ``storage-unavailable`` when nothing was done.
+        """
+        loop = asyncio.get_running_loop()
+        unit = Unit(caller, lambda tx, actor: verb(tx, actor, *args, **kwargs), loop.create_future())
+        self._enqueue(unit)
+        return await unit.waiter
+
+    @abstractmethod
+    async def _look(self, caller: Caller, call: Callable[[Tx, Actor], R]) -> R:
+        """Run ``call`` on one snapshot that cannot write."""
+
+    @abstractmethod
+    def _enqueue(self, unit: Unit) -> None:
+        """Let a write wait for its turn.
+
+        Raises:
+            Busy: when too many wait or the database is closing.
         """
 
     @abstractmethod

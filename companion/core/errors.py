@@ -98,5 +98,51 @@ def from_sqlite(error: sqlite3.Error) -> Problem | None:
     return None
 
 
+_OURS = ("0", "1", "2", "3", "42", "44", "54", "55", "HV", "P0")
+_POSTGRES: dict[str, type[Busy] | type[StorageUnavailable] | None] = {
+    **dict.fromkeys(_OURS),  # a statement, a value or a constraint of ours
+    "08": StorageUnavailable,  # the connection
+    "25006": StorageUnavailable,  # a server that only reads
+    "25P03": StorageUnavailable,  # idle too long: the server ended the connection
+    "25P04": Busy,  # transaction_timeout
+    "28": StorageUnavailable,  # the password or the role was changed
+    "3D": StorageUnavailable,  # the database was dropped
+    "40": Busy,  # deadlock, serialization
+    "40002": None,
+    "40003": StorageUnavailable,  # whether it committed is unknown
+    "42501": StorageUnavailable,  # a privilege was taken away
+    "53": StorageUnavailable,  # disk full, out of memory, too many connections
+    "55006": Busy,
+    "55P03": Busy,  # lock_timeout
+    "57": StorageUnavailable,  # shut down, crashed, starting
+    "57014": Busy,  # statement_timeout
+    "58": StorageUnavailable,  # input/output
+    "72": Busy,  # snapshot too old
+    "F0": StorageUnavailable,  # a file of the server's configuration
+    "XX": StorageUnavailable,  # corruption, internal
+}
+"""Which SQLSTATE is whose; the longest beginning counts (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+
+
+def from_postgres(error: Exception) -> Problem | None:
+    """The problem of a PostgreSQL failure that is the server's or a lock's; None for what is a bug of ours.
+
+    A ``psycopg`` error without SQLSTATE comes from the client: an operational one is a connection that could not be made or
+    was lost. Names instead of types, because the package is optional.
+    """
+    state = getattr(error, "sqlstate", None)
+    if not state:
+        return StorageUnavailable() if "OperationalError" in [kind.__name__ for kind in type(error).__mro__] else None
+    for length in (5, 2, 1):
+        if state[:length] in _POSTGRES:
+            problem = _POSTGRES[state[:length]]
+            return None if problem is None else problem()
+    return StorageUnavailable()
+
+
 class StartUpError(Exception):
     """The service refuses to start; the text says what is wrong and the fix."""
+
+
+UNREADABLE: tuple[type[Exception], ...] = (sqlite3.Error,)
+"""What reading a damaged file raises; PostgreSQL checks its own pages and is not walked row by row."""
