@@ -4,7 +4,8 @@
 
 ``bound`` are the row's clear columns (its ``seq`` among them) as the seal binds them, so that a changed column, a removed
 row, two swapped rows or a cut tail breaks the walk. The patient's ``feeds`` row holds the last ``seq`` and its link; taking
-the next ``seq`` under that row's lock is what makes the order of a patient's changes free of holes.
+the next ``seq`` under that row's lock is what makes the order of a patient's changes free of holes. The row's ``stamp`` is
+made with the master key, so that a tail cut together with its ``feeds`` row is found without it.
 """
 
 from hashlib import sha256
@@ -15,12 +16,13 @@ import msgspec
 from .db import Tx
 from .errors import NotFound
 from .sql import sql
+from .vault import bind
 
 VERSION = b"\x01"
 
-_OPEN = sql("SELECT epoch, seq, head FROM feeds WHERE patient_id = :patient {lock}")
-_BEGIN = sql("INSERT INTO feeds (patient_id, epoch, seq, floor, head) VALUES (:patient, :epoch, 0, 0, :head)")
-_MOVE = sql("UPDATE feeds SET seq = :seq, head = :head WHERE patient_id = :patient")
+_OPEN = sql("SELECT epoch, seq, floor, head, stamp FROM feeds WHERE patient_id = :patient {lock}")
+_BEGIN = sql("INSERT INTO feeds (patient_id, epoch, seq, floor, head, stamp) VALUES (:patient, :epoch, 0, 0, :head, :stamp)")
+_MOVE = sql("UPDATE feeds SET seq = :seq, head = :head, stamp = :stamp WHERE patient_id = :patient")
 
 
 class Chain(msgspec.Struct):
@@ -29,12 +31,18 @@ class Chain(msgspec.Struct):
     patient: bytes
     epoch: int
     seq: int
+    floor: int
     head: bytes
 
+    @property
+    def bound(self) -> bytes:
+        """The clear columns of the ``feeds`` row, as its stamp binds them."""
+        return bind("feeds", 1, self.patient, self.epoch, self.seq, self.floor, self.head)
 
-def genesis(patient: bytes, epoch: int) -> bytes:
-    """What the first link is chained to."""
-    return VERSION + sha256(b"companion chain" + VERSION + patient + epoch.to_bytes(8)).digest()
+
+def genesis(patient: bytes) -> bytes:
+    """What the first link is chained to. Not to the epoch, which the ``feeds`` row's stamp binds: it may be raised."""
+    return VERSION + sha256(b"companion chain" + VERSION + patient).digest()
 
 
 def link(previous: bytes, bound: bytes, sealed: bytes) -> bytes:
@@ -44,20 +52,28 @@ def link(previous: bytes, bound: bytes, sealed: bytes) -> bytes:
 
 def begin(tx: Tx, patient: UUID) -> None:
     """Start the chain of a new patient."""
-    tx.run(_BEGIN, patient=patient.bytes, epoch=1, head=genesis(patient.bytes, 1))
+    chain = Chain(patient.bytes, 1, 0, 0, genesis(patient.bytes))
+    tx.run(_BEGIN, patient=chain.patient, epoch=chain.epoch, head=chain.head, stamp=tx.vault.stamp(chain.bound))
 
 
 def lock(tx: Tx, patient: UUID) -> Chain:
-    """Take the patient's place in line: first in every write to a patient."""
+    """Take the patient's place in line: first in every write to a patient.
+
+    Raises:
+        NotFound: if there is no such patient.
+        SealBroken: if the row was changed by another hand; nothing is chained to it.
+    """
     row = tx.one(_OPEN, patient=patient.bytes)
     if row is None:
         raise NotFound
-    return Chain(patient.bytes, row[0], row[1], bytes(row[2]))
+    chain = Chain(patient.bytes, row[0], row[1], row[2], bytes(row[3]))
+    tx.vault.check(patient, chain.bound, bytes(row[4]))
+    return chain
 
 
 def extend(tx: Tx, chain: Chain, bound: bytes, sealed: bytes) -> bytes:
     """Add the link of the row whose ``bound`` columns carry ``chain.seq + 1``; returns the link to store with the row."""
     chain.seq += 1
     chain.head = link(chain.head, bound, sealed)
-    tx.run(_MOVE, patient=chain.patient, seq=chain.seq, head=chain.head)
+    tx.run(_MOVE, patient=chain.patient, seq=chain.seq, head=chain.head, stamp=tx.vault.stamp(chain.bound))
     return chain.head

@@ -11,6 +11,8 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
+from .clock import micros
+
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TOKEN = re.compile(r"cmp_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
@@ -19,7 +21,7 @@ _CODE_LENGTH = 20
 
 def uuid7(now: datetime) -> UUID:
     """A UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, 74 random bits."""
-    raw = bytearray(int(now.timestamp() * 1000).to_bytes(6) + os.urandom(10))
+    raw = bytearray((micros(now) // 1000).to_bytes(6) + os.urandom(10))
     raw[6] = 0x70 | raw[6] & 0x0F
     raw[8] = 0x80 | raw[8] & 0x3F
     return UUID(bytes=bytes(raw))

@@ -1,10 +1,12 @@
 """One line a thing that happened, on stderr, as text or JSON: a stable ``action`` and ids, never what a person wrote.
 
-Lines are gathered for a few milliseconds and written together (a write a request would cost a tenth of a request); an
-error and the end of the process write at once.
+Lines are gathered for ``HOLD_SECONDS`` and written together (a write a request would cost a tenth of a request); a warning,
+an error and the end of the process write at once. A log that cannot be written (its disk is full, its reader is gone) loses
+lines and harms nothing else.
 """
 
 import atexit
+import contextlib
 import logging
 import sys
 import threading
@@ -16,6 +18,7 @@ import msgspec
 from .clock import Clock
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+HOLD_SECONDS = 0.05
 _HOLD = 100
 
 
@@ -28,6 +31,7 @@ class Lines:
         self._json = style == "json"
         self._out = out or sys.stderr
         self._held: list[str] = []
+        self._due = False
         self._lock = threading.Lock()
         atexit.register(self.flush)
 
@@ -44,9 +48,22 @@ class Lines:
             line = f"{at} {level} {action} {words}"
         with self._lock:
             self._held.append(line)
-            full = len(self._held) >= _HOLD
-        if full or weight >= LEVELS["warning"]:
+            now = len(self._held) >= _HOLD or weight >= LEVELS["warning"]
+            later = not now and not self._due
+            self._due = self._due or later
+        if now:
             self.flush()
+        elif later:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        timer = threading.Timer(HOLD_SECONDS, self._flush_due)
+        timer.daemon = True
+        timer.start()
+
+    def _flush_due(self) -> None:
+        self._due = False
+        self.flush()
 
     def failure(self, action: str, error: BaseException, **fields: object) -> None:
         """An error line with the exception's class and frames, and no values: a message may quote what a person wrote."""
@@ -54,11 +71,11 @@ class Lines:
 
     def flush(self) -> None:
         """Write what is held."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
             held, self._held = self._held, []
-        if held and not self._out.closed:
-            self._out.write("\n".join(held) + "\n")
-            self._out.flush()
+            if held:
+                self._out.write("\n".join(held) + "\n")
+                self._out.flush()
 
 
 def frames(error: BaseException) -> str:

@@ -1,53 +1,54 @@
-"""Units of work on SQLite: one writer that commits in groups, a few readers on snapshots. aiosqlite owns the threads.
+"""Units of work on SQLite: one writer that commits in groups, a few readers on snapshots.
 
 The guarded group (each guard was seen to break a naive one):
 
 1. Take the lock file, so that writers in other processes and their checkpoints wait.
-2. BEGIN IMMEDIATE. For each waiting unit: look again whether its waiter is still there; SAVEPOINT; run it; on an error, if
-   the transaction is gone raise ``Lost``, else ROLLBACK TO; if the transaction is gone raise ``Lost`` (SQLITE_FULL inside a
-   statement silently ends the whole transaction, and what follows would commit alone); RELEASE; keep the outcome.
-3. COMMIT; answer all, refusals too.
+2. BEGIN IMMEDIATE. For each waiting unit, until the group has lasted ``GROUP_SECONDS``: look again whether its waiter is
+   still there; SAVEPOINT; run it; on an error, if the transaction is gone raise ``Lost``, else ROLLBACK TO; if the
+   transaction is gone raise ``Lost`` (SQLITE_FULL inside a statement silently ends the whole transaction, and what follows
+   would commit alone); RELEASE; keep the outcome.
+3. COMMIT; answer all, refusals too; units there was no time for go back to the head of the queue.
 4. On ``Lost`` or a failed COMMIT: ROLLBACK only if a transaction is open; a group of one has failed; otherwise every unit is
    run again as a group of its own, so that only the culprit fails.
-5. An I/O error at COMMIT leaves the outcome unknown: reopen the connection, answer 503, readiness goes red.
+5. An I/O error at COMMIT leaves the outcome unknown: nothing is run again, all answer 503, readiness goes red, and the
+   connection is opened anew before its next use.
 
-The group's outcome tells the pump nothing more than that it may take the next group; each unit carries its own answer.
+The group tells the pump how many of its units were looked at; each unit carries its own answer.
 """
 
 import asyncio
-import fcntl
 import os
 import sqlite3
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-import aiosqlite
-
-from . import migrations
+from . import migrations, sqlite_file
 from .actors import Actor, Caller
 from .clock import Clock
-from .db import Database, Reactions, Resolve, Row, Tx, Value
-from .errors import Busy, Problem, Refusal, StartUpError, StorageUnavailable, from_sqlite
+from .db import Database, Reactions, Resolve, Row, Tx, Unit, Value
+from .errors import Busy, Problem, StartUpError, StorageUnavailable, from_sqlite
 from .sql import SQLITE, Statement, expand
+from .sqlite_file import Connection, WriteLock, open_file
 from .vault import Vault
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 GROUP = 64
+GROUP_SECONDS = 0.02
 QUEUE = 4096
-LOCK_WAIT = 10.0
-CHECKPOINT_PAGES = 20_000
-WAL_CAP = 256 * 1024 * 1024
 UNITS_PER_CHECKPOINT = 3_000
+ROOM = 1024 * 1024
+RESTART_MS = 500
+"""How long a checkpoint past the cap waits for readers."""
 
 
 class Lost(Exception):
-    """The group's transaction ended under it."""
+    """The group's transaction ended under it; ``unsure`` when it may have reached the disk all the same."""
+
+    unsure = False
 
 
 class SqliteTx(Tx):
@@ -61,121 +62,37 @@ class SqliteTx(Tx):
         self._depth = 0
 
     def one(self, statement: Statement, **named: Value) -> Row | None:
-        return self._connection.execute(statement.sqlite, named).fetchone()
+        return self._inside().execute(statement.sqlite, named).fetchone()
 
     def all(self, statement: Statement, **named: Value) -> list[Row]:
-        return self._connection.execute(statement.sqlite, named).fetchall()
+        return self._inside().execute(statement.sqlite, named).fetchall()
 
     def run(self, statement: Statement, **named: Value) -> int:
-        return self._connection.execute(statement.sqlite, named).rowcount
+        return self._inside().execute(statement.sqlite, named).rowcount
+
+    def _inside(self) -> sqlite3.Connection:
+        """The connection, while the transaction lasts: after a swallowed error a statement would commit alone."""
+        if not self._connection.in_transaction:
+            raise Lost
+        return self._connection
 
     @contextmanager
-    def nested(self) -> Iterator[None]:
+    def nested(self) -> Generator[None, None, None]:
+        connection = self._inside()
         self._depth += 1
         name = f"nested{self._depth}"
-        self._connection.execute(f"SAVEPOINT {name}")
+        connection.execute(f"SAVEPOINT {name}")
         try:
             yield
         except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute(f"ROLLBACK TO {name}")
-                self._connection.execute(f"RELEASE {name}")
+            if connection.in_transaction:
+                connection.execute(f"ROLLBACK TO {name}")
+                connection.execute(f"RELEASE {name}")
             raise
         else:
-            self._connection.execute(f"RELEASE {name}")
+            self._inside().execute(f"RELEASE {name}")
         finally:
             self._depth -= 1
-
-
-class Unit:
-    """One waiting call: what to run, for whom, and what came of it."""
-
-    __slots__ = ("after", "answer", "call", "caller", "error", "waiter")
-
-    def __init__(self, caller: Caller, call: Callable[[Tx, Actor], Any], waiter: "asyncio.Future[Any]") -> None:
-        self.caller = caller
-        self.call = call
-        self.waiter = waiter
-        self.answer: Any = None
-        self.error: BaseException | None = None
-        self.after: list[Callable[[], None]] = []
-
-
-class Connection(aiosqlite.Connection):
-    """An aiosqlite connection that can run a function of ours on its own thread.
-
-    Uses the private ``_execute`` and ``_conn`` of aiosqlite 0.22 (pinned below 0.23, held by a contract test).
-    """
-
-    async def call(self, function: Callable[..., R], *args: Any) -> R:
-        return await self._execute(function, *args)
-
-    @property
-    def raw(self) -> sqlite3.Connection:
-        return self._conn
-
-    def replace(self, connection: sqlite3.Connection) -> None:
-        """Put a fresh connection in the place of a broken one; on this connection's thread only."""
-        self._connection = connection
-
-
-def _connect(path: Path, *, write: bool) -> Connection:
-    def open_connection() -> sqlite3.Connection:
-        return _open(path, write=write)
-
-    connection = Connection(open_connection, iter_chunk_size=64)
-    connection._thread.daemon = True  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
-    return connection
-
-
-def _open(path: Path, *, write: bool) -> sqlite3.Connection:
-    mode = "rwc" if write else "ro"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=5
-    )
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA cache_size=-16384")
-    connection.execute("PRAGMA mmap_size=0")
-    if write:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit={WAL_CAP}")
-    else:
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA wal_autocheckpoint=0")
-    return connection
-
-
-class WriteLock:
-    """An advisory lock on ``<database>-lock``: one group or checkpoint at a time over all processes.
-
-    Polled without blocking, so that a stopped holder costs a 503 and not a hang.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        pause, waited = 0.0002, 0.0
-        while True:
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if waited >= LOCK_WAIT:
-                    raise Busy from None
-                time.sleep(pause)
-                waited += pause
-                pause = min(pause * 1.5, 0.005)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._handle, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        os.close(self._handle)
 
 
 class SqliteDatabase(Database):
@@ -199,8 +116,8 @@ class SqliteDatabase(Database):
         self._closing = False
         self._trouble: str | None = None
         self._units = 0
-        self._lock = WriteLock(path.with_name(path.name + "-lock"))
-        self._writer = _connect(path, write=True)
+        self._lock = WriteLock(path)
+        self._writer = Connection(path, write=True)
         self._readers: list[Connection] = []
         self._free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
 
@@ -213,118 +130,118 @@ class SqliteDatabase(Database):
         try:
             await self._writer
             for _ in range(readers):
-                reader = _connect(path, write=False)
+                reader = Connection(path, write=False)
                 await reader
                 self._readers.append(reader)
                 self._free.put_nowait(reader)
-        except BaseException:
+        except BaseException as error:
             await self.close()
+            if isinstance(error, sqlite3.Error):
+                raise StartUpError(f"the database {path.name} cannot be opened: {error}") from error
             raise
         return self
 
     # writes
 
-    async def write(
-        self,
-        caller: Caller,
-        verb: Callable[Concatenate[Tx, Actor, P], R | Refusal],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
+    def _enqueue(self, unit: Unit) -> None:
         if self._closing or len(self._queue) >= QUEUE:
             raise Busy
-        loop = asyncio.get_running_loop()
-        unit = Unit(caller, lambda tx, actor: verb(tx, actor, *args, **kwargs), loop.create_future())
         self._queue.append(unit)
         if self._pump is None:
-            self._pump = loop.create_task(self._run_queue())
-        return await unit.waiter
+            self._pump = unit.waiter.get_loop().create_task(self._run_queue())
 
     async def _run_queue(self) -> None:
         """Take what waits, one group at a time, until nothing waits."""
         try:
             while self._queue:
-                group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
+                group = self._take(GROUP)
                 try:
-                    await self._writer.call(self._run_group, group)
+                    looked_at = await self._writer.call(self._run_group, group)
+                    self._queue.extendleft(reversed(group[looked_at:]))
+                    del group[looked_at:]
                 except Exception as error:  # noqa: BLE001 - whatever failed, every waiter of the group must hear of it
+                    if isinstance(error, Busy):
+                        group += self._take(len(self._queue))  # they waited behind the lock for as long
                     for unit in group:
                         unit.error = unit.error or error
-                self._answer(group)
+                for unit in group:
+                    unit.settle()
                 self._units += len(group)
                 if self._units >= UNITS_PER_CHECKPOINT:
                     await self.checkpoint()
         finally:
             self._pump = None
 
-    def _answer(self, group: list[Unit]) -> None:
-        for unit in group:
-            if unit.error is None:
-                for then in unit.after:
-                    then()
-            if unit.waiter.done():
-                continue
-            if unit.error is not None:
-                unit.waiter.set_exception(unit.error)
-            elif isinstance(unit.answer, Refusal):
-                unit.waiter.set_exception(unit.answer.problem)
-            else:
-                unit.waiter.set_result(unit.answer)
+    def _take(self, most: int) -> list[Unit]:
+        return [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
 
-    def _run_group(self, group: list[Unit]) -> None:
-        """Steps 1–5, on the writer's thread."""
+    def _run_group(self, group: list[Unit]) -> int:
+        """Steps 1–5, on the writer's thread; the number of units looked at."""
         with self._lock.held():
             try:
-                self._attempt(group)
+                return self._attempt(group)
             except Lost as lost:
-                if len(group) == 1:
-                    self._fail(group[0], lost.__cause__)
-                else:
+                if lost.unsure or len(group) == 1:
                     for unit in group:
-                        self._alone(unit)
-
-    def _alone(self, unit: Unit) -> None:
-        try:
-            self._attempt([unit])
-        except Lost as lost:
-            self._fail(unit, lost.__cause__)
+                        self._fail(unit, lost.__cause__)
+                    return len(group)
+            for unit in group:
+                try:
+                    self._attempt([unit])
+                except Lost as lost:
+                    self._fail(unit, lost.__cause__)
+            return len(group)
 
     def _fail(self, unit: Unit, cause: BaseException | None) -> None:
-        problem = from_sqlite(cause) if isinstance(cause, sqlite3.Error) else None
-        unit.error = problem or cause or StorageUnavailable()
+        """A unit whose transaction was lost: 503 and red, or busy; a bug of ours stays what it is."""
+        problem = from_sqlite(cause) if isinstance(cause, sqlite3.Error) else StorageUnavailable()
+        unit.error = problem or cause
         unit.after = []
         if isinstance(problem, StorageUnavailable):
-            self._trouble = getattr(cause, "sqlite_errorname", type(cause).__name__)
+            self._tell(_name(cause) or "the transaction ended inside a unit")
 
-    def _attempt(self, group: list[Unit]) -> None:
-        connection = self._writer.raw
-        ran = False
+    def _tell(self, trouble: str | None) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.on_trouble(trouble)
+
+    def _attempt(self, group: list[Unit]) -> int:
+        committing = False
         try:
+            connection = self._writer.usable()
+            before = connection.total_changes
             connection.execute("BEGIN IMMEDIATE")
-            for unit in group:
-                if unit.waiter.cancelled():
-                    continue
-                ran = True
-                self._step(connection, unit)
+            looked_at = self._steps(connection, group)
+            committing = True
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo(error)
-            raise Lost from error
-        except Lost:
-            self._undo(None)
+            lost = Lost()
+            lost.unsure = committing and _name(error).startswith("SQLITE_IOERR")
+            raise lost from error
+        except Lost as lost:
+            self._undo(lost.__cause__)
             raise
-        if ran:
-            self._trouble = None
+        if self._trouble is not None and connection.total_changes != before and _room(self.path):
+            self._tell(None)
+        return looked_at
+
+    def _steps(self, connection: sqlite3.Connection, group: list[Unit]) -> int:
+        started = self._clock.monotonic()
+        for place, unit in enumerate(group):
+            if place and self._clock.monotonic() - started > GROUP_SECONDS:
+                return place
+            unit.error, unit.answer, unit.after = None, None, []
+            if not unit.waiter.cancelled():
+                self._step(connection, unit)
+        return len(group)
 
     def _step(self, connection: sqlite3.Connection, unit: Unit) -> None:
         """One unit inside the group: its own savepoint, its own outcome."""
-        unit.error = None
         connection.execute("SAVEPOINT unit")
         tx = SqliteTx(connection, self._clock.now(), self.vault, self._reactions)
         try:
-            unit.answer = unit.call(tx, self._resolve(tx, unit.caller))
-            unit.after = tx._after  # pyright: ignore[reportPrivateUsage]
+            unit.answer = self._run(tx, unit.caller, unit.call)
         except Exception as error:
             if not connection.in_transaction:
                 raise Lost from error
@@ -332,69 +249,54 @@ class SqliteDatabase(Database):
                 raise Lost from error
             connection.execute("ROLLBACK TO unit")
             unit.error = error
-            unit.after = []
+        else:
+            unit.after = tx._after  # pyright: ignore[reportPrivateUsage]
         if not connection.in_transaction:
-            raise Lost from sqlite3.OperationalError("the transaction ended inside a unit")
+            raise Lost
         connection.execute("RELEASE unit")
 
-    def _undo(self, error: sqlite3.Error | None) -> None:
-        connection = self._writer.raw
-        name = getattr(error, "sqlite_errorname", "") or ""
+    def _run(self, tx: Tx, caller: Caller, call: Callable[[Tx, Actor], R]) -> R:
         try:
+            return call(tx, self._resolve(tx, caller))
+        except StopIteration as error:  # a future refuses it, and its waiter would wait for ever
+            raise RuntimeError("a verb raised StopIteration") from error
+
+    def _undo(self, error: BaseException | None) -> None:
+        """Back to no transaction. A full disk leaves a good connection; after other failures it is opened anew."""
+        try:
+            connection = self._writer.raw
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         except sqlite3.Error:
-            name = "SQLITE_IOERR"
-        if name.startswith("SQLITE_IOERR"):
-            self._trouble = name
-            self._reopen()
-
-    def _reopen(self) -> None:
-        try:
-            self._writer.raw.close()
-            self._writer.replace(_open(self.path, write=True))
-        except sqlite3.Error as error:
-            self._trouble = getattr(error, "sqlite_errorname", None) or "SQLITE_CANTOPEN"
+            self._writer.broken = True
+        self._writer.broken |= _breaks(error)
 
     # reads
 
-    async def read(
-        self,
-        caller: Caller,
-        verb: Callable[Concatenate[Tx, Actor, P], R | Refusal],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
+    async def _look(self, caller: Caller, call: Callable[[Tx, Actor], R]) -> R:
         if self._closing:
             raise Busy
         reader = await self._free.get()
         try:
-            answer, owed = await reader.call(
-                self._snapshot, reader, caller, lambda tx, actor: verb(tx, actor, *args, **kwargs)
-            )
+            return await reader.call(self._snapshot, reader, caller, call)
         finally:
             self._free.put_nowait(reader)
-        for owed_verb, owed_args in owed:
-            await self.write(caller, owed_verb, *owed_args)
-        if isinstance(answer, Refusal):
-            raise answer.problem
-        return answer
 
-    def _snapshot(self, reader: Connection, caller: Caller, call: Callable[[Tx, Actor], Any]) -> tuple[Any, Any]:
-        connection = reader.raw
+    def _snapshot(self, reader: Connection, caller: Caller, call: Callable[[Tx, Actor], R]) -> R:
         try:
+            connection = reader.usable()
             connection.execute("BEGIN")
-            tx = SqliteTx(connection, self._clock.now(), self.vault, self._reactions)
-            return call(tx, self._resolve(tx, caller)), tx._owed  # pyright: ignore[reportPrivateUsage]
+            try:
+                return self._run(SqliteTx(connection, self._clock.now(), self.vault, self._reactions), caller, call)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             problem = from_sqlite(error)
-            if problem is None:
+            if problem is None or _name(error) == "SQLITE_READONLY":  # a verb that writes in a read: a bug of ours
                 raise
+            reader.broken |= _breaks(error)
             raise problem from error
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
     # upkeep
 
@@ -405,42 +307,74 @@ class SqliteDatabase(Database):
     def _fold(self) -> None:
         """A passive checkpoint under the lock; past the cap one that waits for readers and restarts the log."""
         wal = self.path.with_name(self.path.name + "-wal")
-        mode = "RESTART" if wal.exists() and wal.stat().st_size > WAL_CAP else "PASSIVE"
         try:
+            past = wal.stat().st_size > sqlite_file.WAL_CAP
             with self._lock.held():
-                self._writer.raw.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-        except (sqlite3.Error, Problem):
+                connection = self._writer.usable()
+                connection.execute(f"PRAGMA busy_timeout={RESTART_MS}")
+                connection.execute(f"PRAGMA wal_checkpoint({'RESTART' if past else 'PASSIVE'})").fetchall()
+                connection.execute(f"PRAGMA busy_timeout={sqlite_file.BUSY_MS}")
+        except (sqlite3.Error, OSError, Problem):
             return  # nothing is lost: the log stays and the next checkpoint folds it
 
     def trouble(self) -> str | None:
         return self._trouble
 
     async def close(self) -> None:
+        if self._closing:
+            return
         self._closing = True
         while self._pump is not None:
             await asyncio.wait([self._pump])
+        for _ in self._readers:
+            await self._free.get()  # behind the reads that were let in
         for reader in self._readers:
             await reader.close()
-        if self._writer._connection is not None:  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+        if self._writer.opened:
             await self._writer.call(self._fold)
             await self._writer.close()
         self._lock.close()
         self.vault.close()
 
 
+def _name(error: BaseException | None) -> str:
+    return getattr(error, "sqlite_errorname", None) or ""
+
+
+def _room(path: Path) -> bool:
+    """Whether the disk has room for more than the smallest write: one page may still fit where an entry does not."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize >= ROOM
+
+
+def _breaks(error: BaseException | None) -> bool:
+    """Whether a connection that met this error must be opened anew."""
+    if not isinstance(error, sqlite3.Error) or _name(error) == "SQLITE_FULL":
+        return False
+    return isinstance(from_sqlite(error), StorageUnavailable)
+
+
 def migrate(path: Path, known: list[migrations.Migration] | None = None) -> list[str]:
-    """Bring the file to the newest schema, each step in one transaction; the names of the steps applied."""
+    """Bring the file to the newest schema, each step in one transaction; the names of the steps applied.
+
+    Raises:
+        StartUpError: if the database is newer than the code, no database of ours, or a step fails (nothing of it is kept).
+    """
     known = migrations.read() if known is None else known
     applied: list[str] = []
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size:
-        migrations.pending(_version_untouched(path), path.name, known)
-    lock = WriteLock(path.with_name(path.name + "-lock"))
+        migrations.pending(version_untouched(path), path.name, known)
+    lock = WriteLock(path)
     try:
         with lock.held():
-            connection = _open(path, write=True)
+            path.touch(0o600)
+            path.chmod(0o600)
+            connection = open_file(path, write=True)
             try:
-                path.chmod(0o600)
                 for step in migrations.pending(_version(connection), path.name, known):
                     connection.execute("BEGIN IMMEDIATE")
                     for statement in step.statements:
@@ -450,8 +384,10 @@ def migrate(path: Path, known: list[migrations.Migration] | None = None) -> list
                     applied.append(f"{step.number:04}_{step.name}")
             finally:
                 connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise StartUpError(f"the database {path.name} cannot be opened: {error}") from error
+    except Busy as error:
+        raise StartUpError(f"the database {path.name} is locked by another process: stop it or wait") from error
     finally:
         lock.close()
     return applied
@@ -461,20 +397,20 @@ def _version(connection: sqlite3.Connection) -> int:
     return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def _version_untouched(path: Path) -> int:
-    """The schema version, read without changing a byte: a newer database must be left as it is."""
-    with path.open("rb") as file:
-        header = file.read(100)
-    if header[:16] != b"SQLite format 3\x00":
-        raise StartUpError(f"{path.name} is not a SQLite database; nothing was changed")
-    version = int.from_bytes(header[60:64])
+def version_untouched(path: Path) -> int:
+    """The schema version, read without changing a byte: a newer database must be left as it is.
+
+    Through SQLite, because closing a plain file handle would drop the locks that this process holds on the file.
+    """
     wal = path.with_name(path.name + "-wal")
-    if not wal.exists() or not wal.stat().st_size:
-        return version
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    mode = "ro" if wal.exists() and wal.stat().st_size else "ro&immutable=1"
     try:
-        return _version(connection)
-    except sqlite3.Error as error:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+        try:
+            return _version(connection)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        if _name(error) == "SQLITE_NOTADB":
+            raise StartUpError(f"{path.name} is not a SQLite database; nothing was changed") from error
         raise StartUpError(f"the database {path.name} cannot be read: {error}") from error
-    finally:
-        connection.close()

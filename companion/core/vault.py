@@ -2,6 +2,7 @@
 
     sealed      = version 1 ‖ nonce (12) ‖ ciphertext and tag          associated data: ``bound``
     wrapped key = version 1 ‖ nonce (12) ‖ 32-byte key and tag         associated data: "companion key", owner
+    stamp       = version 1 ‖ HMAC-SHA-256(bound)                      of a row that holds nothing sealed
 
 ``bound`` is a MessagePack array of every clear column beside the sealed one (its first item says of which table and in
 which version), so a changed column is found on opening. Keys are made durable before the unit that uses them commits: an
@@ -33,8 +34,8 @@ _CACHE = 50_000
 class SealBroken(Exception):
     """A sealed value does not open: it, its key or a column it binds was changed. ``owner`` says whose."""
 
-    def __init__(self, owner: UUID) -> None:
-        super().__init__(f"a sealed value of {owner} does not open")
+    def __init__(self, owner: UUID, why: str = "it or what it is bound to was changed") -> None:
+        super().__init__(f"a sealed value of {owner} does not open: {why}")
         self.owner = owner
 
 
@@ -68,6 +69,7 @@ class Vault:
     def __init__(self, master: bytes, keys: KeyStore) -> None:
         self._master = AESGCM(master)
         self._derive = hmac.new(master, b"companion derived keys", sha256).digest()
+        self._stamps = hmac.new(self._derive, b"stamp", sha256).digest()
         self._keys = keys
         self._open: dict[UUID, AESGCM] = {}
         self._lock = threading.Lock()
@@ -79,9 +81,11 @@ class Vault:
         if check is None:
             self._keys.set_check(self._wrap(_CHECK, b"check"))
             check = self._keys.check() or b""
+        if check[:1] > VERSION:
+            raise StartUpError("the keys database holds a key of a newer version of Companion: upgrade the code")
         try:
             good = self._unwrap(check, b"check") == _CHECK
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             good = False
         if not good:
             raise StartUpError("the key file does not fit the keys database: restore the key file that was made with it")
@@ -92,7 +96,7 @@ class Vault:
 
     def _unwrap(self, wrapped: bytes, owner: bytes) -> bytes:
         if wrapped[:1] != VERSION:
-            raise StartUpError("the keys database holds a key of a newer version of Companion: upgrade the code")
+            raise InvalidTag
         return self._master.decrypt(wrapped[1:13], wrapped[13:], b"companion key" + owner)
 
     def create(self, owner: UUID) -> None:
@@ -108,8 +112,8 @@ class Vault:
                 raise KeyMissing(owner)
             try:
                 key = AESGCM(self._unwrap(wrapped, owner.bytes))
-            except InvalidTag as error:
-                raise SealBroken(owner) from error
+            except (InvalidTag, ValueError) as error:  # a nonce cut short is a ValueError
+                raise SealBroken(owner, _why("its key", wrapped)) from error
             with self._lock:
                 if len(self._open) >= _CACHE:
                     self._open.clear()
@@ -128,17 +132,31 @@ class Vault:
             SealBroken: if the value, its key or anything it is bound to was changed.
             KeyMissing: if the owner has no key.
         """
+        key = self._key(owner)
         if sealed[:1] != VERSION:
-            raise SealBroken(owner)
+            raise SealBroken(owner, _why("it", sealed))
         try:
-            return self._key(owner).decrypt(sealed[1:13], sealed[13:], bound)
-        except InvalidTag as error:
-            raise SealBroken(owner) from error
+            return key.decrypt(sealed[1:13], sealed[13:], bound)
+        except (InvalidTag, ValueError) as error:
+            raise SealBroken(owner, _why("it", sealed)) from error
 
     def mac(self, purpose: str, message: bytes) -> bytes:
         """HMAC-SHA-256 under a key derived from the master key for ``purpose`` (cursors)."""
         key = hmac.new(self._derive, purpose.encode(), sha256).digest()
         return hmac.new(key, message, sha256).digest()
+
+    def stamp(self, bound: bytes) -> bytes:
+        """What proves that the clear columns of a row without a seal were written by this service."""
+        return VERSION + hmac.digest(self._stamps, bound, "sha256")
+
+    def check(self, owner: UUID, bound: bytes, stamp: bytes) -> None:
+        """Refuse a row whose stamp does not fit its columns.
+
+        Raises:
+            SealBroken: naming ``owner``.
+        """
+        if not hmac.compare_digest(stamp, self.stamp(bound)):
+            raise SealBroken(owner)
 
     def owners(self) -> list[UUID]:
         """Everyone who has a key."""
@@ -148,24 +166,34 @@ class Vault:
         self._keys.close()
 
 
+def _why(what: str, value: bytes) -> str:
+    if value[:1] > VERSION:
+        return f"{what} is of format {value[0]}, this code knows {VERSION[0]}: upgrade Companion, or it was changed"
+    return f"{what} or what it is bound to was changed"
+
+
 def read_master(path: Path, *, fresh: bool) -> bytes:
     """The master key from its file of mode 0600; made on first use, when nothing has been sealed yet (``fresh``).
 
     Raises:
         StartUpError: if it is missing although keys exist, readable by others, or not a key.
     """
-    if not path.exists():
-        if not fresh:
-            raise StartUpError(
-                f"the key file {path} is missing: restore it from where it was kept; without it no entry opens"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _make_key_file(path)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise StartUpError(f"the key file {path} has mode {mode:04o}: run chmod 600 {path}")
     try:
-        key = bytes.fromhex(path.read_text().strip())
+        if not path.exists():
+            if not fresh:
+                raise StartUpError(
+                    f"the key file {path} is missing: restore it from where it was kept; without it no entry opens"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_key_file(path)
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            raise StartUpError(f"the key file {path} has mode {mode:04o}: run chmod 600 {path}")
+        text = path.read_bytes()
+    except OSError as error:
+        raise StartUpError(f"the key file {path} cannot be used: {error.strerror}") from error
+    try:
+        key = bytes.fromhex(text.decode("ascii").strip())
     except ValueError:
         key = b""
     if len(key) != 32:
@@ -175,12 +203,19 @@ def read_master(path: Path, *, fresh: bool) -> bytes:
 
 def _make_key_file(path: Path) -> None:
     """Write a new key whole and then give it its name, so that of two processes that start at once both read one key."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(AESGCM.generate_key(256).hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(draft)
-    draft.unlink()
+    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")  # not the process id: containers share those
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(AESGCM.generate_key(256).hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power cut may take the name of a key that entries were sealed under
+    finally:
+        os.close(folder)
