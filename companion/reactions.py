@@ -4,5 +4,11 @@ Only what *must* commit with the event stands here. What is derived follows no e
 """
 
 from .core.db import Reactions
+from .logs.events import LogRecorded
+from .nudges import making as nudges
+from .people.events import ZoneChanged
 
-REACTIONS: Reactions = {}
+REACTIONS: Reactions = {
+    LogRecorded: (nudges.on_log,),
+    ZoneChanged: (nudges.on_zone,),
+}

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import uvicorn
@@ -12,6 +12,8 @@ from . import app, storage
 from .core.clock import Clock, SystemClock
 from .core.db import Database
 from .core.lines import Bridge, Lines
+from .post.office import Post
+from .scheduler import Scheduler
 from .settings import Settings
 from .web import server
 from .web.exchange import Site
@@ -21,11 +23,18 @@ class Running:
     """One service in this process; ``port`` is the one it got."""
 
     def __init__(
-        self, settings: Settings, db: Database, http: uvicorn.Server, listening: socket.socket, lines: Lines
+        self,
+        settings: Settings,
+        db: Database,
+        http: uvicorn.Server,
+        listening: socket.socket,
+        lines: Lines,
+        nudging: "Nudging | None" = None,
     ) -> None:
         self.settings = settings
         self.db = db
         self.lines = lines
+        self._nudging = nudging
         self._http = http
         self._socket = listening
         self._serving: asyncio.Task[None] | None = None
@@ -45,6 +54,8 @@ class Running:
             if self._serving.done():
                 await self._serving
             await asyncio.sleep(0.002)
+        if self._nudging is not None:
+            self._nudging.scheduler.start()
 
     async def until_stopped(self) -> None:
         """Until the server was told to stop."""
@@ -54,28 +65,80 @@ class Running:
     async def stop(self) -> None:
         """Refuse new, finish what runs, close the database."""
         self._http.should_exit = True
+        if self._nudging is not None:
+            await self._nudging.stop()
         await self.until_stopped()
         await self.db.close()
         self._socket.close()
         self.lines.flush()
 
 
-async def start(settings: Settings, *, clock: Clock | None = None, lines: Lines | None = None) -> Running:
-    """Open everything and serve; returns once requests are answered."""
+async def start(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    lines: Lines | None = None,
+    listening: socket.socket | None = None,
+) -> Running:
+    """Open everything and serve, on the given listening socket if any; returns once requests are answered."""
+    clock = clock or SystemClock()
+    lines = lines or Lines(clock, settings.log_level, settings.log_format)
+    route_logging(lines)
+    db = await storage.open_database(settings, clock)
+    db.on_trouble = lambda trouble: lines.write("error" if trouble else "warning", "storage", trouble=trouble or "none")
+    nudging: Nudging | None = None
+    try:
+        nudging = Nudging(settings, db, clock, lines) if settings.scheduler else None
+        site = Site(settings, db, clock, lines, None if nudging is None else nudging.scheduler.pulse)
+        listening = listening or bind(settings.host, settings.port)
+        http = _Server(server.config(app.serve_on(site), settings))
+        running = Running(settings, db, http, listening, lines, nudging)
+        await running.begin()
+    except BaseException:
+        if nudging is not None:
+            await nudging.stop()
+        await db.close()
+        raise
+    return running
+
+
+class Nudging:
+    """The scheduler of this process and the door its nudges go out by."""
+
+    def __init__(self, settings: Settings, db: Database, clock: Clock, lines: Lines) -> None:
+        self._post = Post(settings)
+        self.scheduler = Scheduler(settings, db, self._post, clock, lines)
+
+    async def stop(self) -> None:
+        """Let what flies land, then close the door."""
+        await self.scheduler.stop()
+        await self._post.close()
+
+
+async def work(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    lines: Lines | None = None,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Send nudges and serve nothing, until cancelled; then stop in order. ``ready`` is called once everything is open."""
     clock = clock or SystemClock()
     lines = lines or Lines(clock, settings.log_level, settings.log_format)
     route_logging(lines)
     db = await storage.open_database(settings, clock)
     try:
-        site = Site(settings, db, clock, lines)
-        listening = bind(settings.host, settings.port)
-        http = _Server(server.config(app.serve_on(site), settings))
-        running = Running(settings, db, http, listening, lines)
-        await running.begin()
-    except BaseException:
+        nudging = Nudging(settings, db, clock, lines)
+        try:
+            nudging.scheduler.start()
+            if ready is not None:
+                ready()
+            await asyncio.Event().wait()
+        finally:
+            await nudging.stop()
+    finally:
         await db.close()
-        raise
-    return running
+        lines.flush()
 
 
 class _Server(uvicorn.Server):

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
+    scheduler: bool = True
     log_level: str = "info"
     log_format: str = "text"
     public_url: str = ""
@@ -127,6 +128,8 @@ def _checked(settings: Settings) -> Settings:
         raise StartUpError("COMPANION_LOG_FORMAT must be text or json")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise StartUpError("COMPANION_LOG_LEVEL must be debug, info, warning or error")
+    if settings.nudge_lease < 1 or settings.nudge_beat <= 0:
+        raise StartUpError("COMPANION_NUDGE_LEASE must be 1 second or more, COMPANION_NUDGE_BEAT more than 0")
     if not settings.crisis_hours.strip():
         raise StartUpError("COMPANION_CRISIS_HOURS must say when the team reads entries")
     try:

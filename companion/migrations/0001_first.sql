@@ -1,11 +1,12 @@
 -- The first schema. Goes before the code. Instants are microseconds since 1970 in UTC; ids are 16 bytes; days are ISO dates.
--- What people wrote or are called lies in `sealed`, which binds the clear columns beside it.
+-- What people wrote or are called lies in `sealed`, which binds the clear columns beside it; a row without has a `stamp`.
 
 CREATE TABLE clinics (
     id {bytes} NOT NULL PRIMARY KEY,
     name text NOT NULL,
     site text NOT NULL,
-    created_at {int64} NOT NULL
+    created_at {int64} NOT NULL,
+    stamp {bytes} NOT NULL
 ) {strict};
 
 CREATE TABLE clinicians (
@@ -29,7 +30,8 @@ CREATE TABLE feeds (
     epoch {int64} NOT NULL,
     seq {int64} NOT NULL,
     floor {int64} NOT NULL,
-    head {bytes} NOT NULL
+    head {bytes} NOT NULL,
+    stamp {bytes} NOT NULL
 ) {strict};
 
 CREATE TABLE tokens (
@@ -71,14 +73,16 @@ CREATE TABLE codes (
     clinician_id {bytes} NOT NULL REFERENCES clinicians (id),
     created_at {int64} NOT NULL,
     expires_at {int64} NOT NULL,
-    used_at {int64}
+    used_at {int64},
+    stamp {bytes} NOT NULL
 ) {strict};
 
 CREATE TABLE repeats (
     key {bytes} NOT NULL PRIMARY KEY,
     digest {bytes} NOT NULL,
     made_id {bytes} NOT NULL,
-    created_at {int64} NOT NULL
+    created_at {int64} NOT NULL,
+    stamp {bytes} NOT NULL
 ) {strict};
 
 CREATE INDEX repeats_by_age ON repeats (created_at);
@@ -137,4 +141,67 @@ CREATE TABLE logs (
 CREATE TABLE beats (
     name text NOT NULL PRIMARY KEY,
     at {int64} NOT NULL
+) {strict};
+
+CREATE TABLE plans (
+    patient_id {bytes} NOT NULL REFERENCES patients (patient_id),
+    id {bytes} NOT NULL,
+    revision {int64} NOT NULL,
+    seq {int64} NOT NULL,
+    author_id {bytes} NOT NULL,
+    recorded_at {int64} NOT NULL,
+    deleted {int64} NOT NULL,
+    current {int64} NOT NULL,
+    extend_at {int64},
+    sealed {bytes} NOT NULL,
+    link {bytes} NOT NULL,
+    PRIMARY KEY (patient_id, id, revision)
+) {strict};
+
+CREATE INDEX plans_to_extend ON plans (extend_at) WHERE extend_at IS NOT NULL;
+
+CREATE TABLE endpoints (
+    patient_id {bytes} NOT NULL REFERENCES patients (patient_id),
+    id {bytes} NOT NULL,
+    channel text NOT NULL,
+    state text NOT NULL,
+    created_at {int64} NOT NULL,
+    sealed {bytes} NOT NULL,
+    PRIMARY KEY (patient_id, id)
+) {strict};
+
+CREATE TABLE nudges (
+    patient_id {bytes} NOT NULL,
+    due_at {int64} NOT NULL,
+    id {bytes} NOT NULL,
+    plan_id {bytes} NOT NULL,
+    plan_revision {int64} NOT NULL,
+    slot text NOT NULL,
+    day text NOT NULL,
+    zone text NOT NULL,
+    kind text NOT NULL,
+    window_end {int64} NOT NULL,
+    state text NOT NULL,
+    attempt {int64} NOT NULL,
+    sent_at {int64},
+    next_try_at {int64},
+    lease_owner text,
+    sealed {bytes} NOT NULL,
+    PRIMARY KEY (patient_id, due_at, id),
+    UNIQUE (patient_id, plan_id, day, slot, zone)
+) {strict};
+
+CREATE INDEX nudges_to_do ON nudges (next_try_at) WHERE next_try_at IS NOT NULL;
+
+CREATE TABLE deliveries (
+    patient_id {bytes} NOT NULL,
+    nudge_id {bytes} NOT NULL,
+    attempt {int64} NOT NULL,
+    at {int64} NOT NULL,
+    endpoint_id {bytes} NOT NULL,
+    channel text NOT NULL,
+    outcome text NOT NULL,
+    status {int64},
+    sealed {bytes} NOT NULL,
+    PRIMARY KEY (patient_id, nudge_id, attempt)
 ) {strict};

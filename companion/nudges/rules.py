@@ -146,6 +146,17 @@ def decide(due: Due, now: datetime) -> Decision | Wait:
     return Decision("send", "due")
 
 
+def retry_at(now: datetime, attempt: int, draw: float, retry_after: float | None, window_end: datetime) -> datetime:
+    """When to try again after failed attempt number ``attempt`` (from 1): full jitter, 5 s doubling up to 10 minutes.
+
+    ``draw`` lies in [0, 1). A provider's ``retry_after`` (seconds) is kept if it is later. Never after the window's end,
+    where the nudge is looked at once more and expires. (Exponential Backoff and Jitter, AWS Architecture Blog, 2015.)
+    """
+    longest = 5.0 * 2.0 ** min(max(attempt - 1, 0), 7)
+    wait = max(draw * min(longest, 600.0), retry_after or 0.0)
+    return min(now + timedelta(seconds=min(wait, 86_400.0)), window_end)
+
+
 def _too_soon(due: Due, now: datetime) -> bool:
     if due.last_sent_at is None or due.gap_minutes is None:
         return False

@@ -65,9 +65,7 @@ QUIET = st.builds(quiet, TIME_OF_DAY, TIME_OF_DAY)
         (("23:00", "08:00"), "Pacific/Apia", "2011-12-30T09:30", "2011-12-30T18:00", "over a date that never was"),
     ],
 )
-def test_quiet_hours_are_what_the_wall_clock_says(
-    hours: tuple[str, str], zone: str, now: str, ends: str | None, why: str
-):
+def test_quiet_hours_are_what_the_wall_clock_says(hours: tuple[str, str], zone: str, now: str, ends: str | None, why: str):
     assert quiet_until(quiet(*hours), zone, at(now)) == (None if ends is None else at(ends)), why
 
 
@@ -235,9 +233,7 @@ def test_ana_moves_east_past_a_slot_whose_window_is_still_open():
     """T4: at 14:00 UTC 09:00 in New York is an hour gone, its window of four hours is not: it is due at once."""
     daily, moved = plan("09:00", window_minutes=240), at("2026-03-12T14:00")
     assert next_due(daily, LOS_ANGELES, at("2026-03-11T12:00")) == at("2026-03-11T16:00")
-    open_still = [
-        one for one in occurrences(daily, NEW_YORK, moved - timedelta(hours=4), moved) if one.window_end > moved
-    ]
+    open_still = [one for one in occurrences(daily, NEW_YORK, moved - timedelta(hours=4), moved) if one.window_end > moved]
     assert [(one.due, one.window_end) for one in open_still] == [(at("2026-03-12T13:00"), at("2026-03-12T17:00"))]
     assert decide(due(due_at=open_still[0].due, window_end=open_still[0].window_end), moved) == Decision("send", "due")
     assert next_due(daily, NEW_YORK, moved) == at("2026-03-13T13:00")

@@ -87,9 +87,7 @@ def test_the_date_apia_skipped_gives_nothing_and_its_neighbours_give_once():
         *[("2011-12-31", slot) for slot in ("00:00", "08:00", "23:59")],
         *[("2012-01-01", slot) for slot in ("00:00", "08:00")],
     ]
-    assert not list(
-        occurrences(plan("08:00", start="2011-12-30", until="2011-12-30"), "Pacific/Apia", at("2011-12-01"))
-    )
+    assert not list(occurrences(plan("08:00", start="2011-12-30", until="2011-12-30"), "Pacific/Apia", at("2011-12-01")))
 
 
 def test_ana_moves_west_in_the_middle_of_a_week():
@@ -101,9 +99,7 @@ def test_ana_moves_west_in_the_middle_of_a_week():
 
 def test_the_key_holds_the_zone():
     """T6: the same slot and date in another zone is another occurrence."""
-    keys = {
-        next(occurrences(plan("09:00"), zone, at("2026-03-11T10:00"), key="p")).key for zone in (NEW_YORK, LOS_ANGELES)
-    }
+    keys = {next(occurrences(plan("09:00"), zone, at("2026-03-11T10:00"), key="p")).key for zone in (NEW_YORK, LOS_ANGELES)}
     assert keys == {"p|09:00|2026-03-11|America/New_York", "p|09:00|2026-03-11|America/Los_Angeles"}
 
 
@@ -158,9 +154,7 @@ def test_two_slots_that_a_clock_change_puts_on_one_instant_are_one_nudge():
         ("03:30", at("2026-03-09T07:30")),
     ]
     over_midnight = occurrences(plan("00:30", "23:30"), "America/Nuuk", at("2026-03-28T12:00"), at("2026-03-29T12:00"))
-    assert [(one.slot, str(one.date), one.due) for one in over_midnight] == [
-        ("23:30", "2026-03-28", at("2026-03-29T01:30"))
-    ]
+    assert [(one.slot, str(one.date), one.due) for one in over_midnight] == [("23:30", "2026-03-28", at("2026-03-29T01:30"))]
 
 
 def test_a_slot_moved_over_midnight_still_comes_in_order():
