@@ -42,12 +42,13 @@ def patient_id(actor: Actor, patient: str) -> UUID:
         if actor.patient_id is None:
             raise NotFound
         return actor.patient_id
-    if len(patient) != 36:
-        raise NotFound
     try:
-        return UUID(patient)
+        named = UUID(patient)
     except ValueError as error:
         raise NotFound from error
+    if str(named) != patient.lower():
+        raise NotFound
+    return named
 
 
 def to_write_diary(tx: Tx, actor: Actor, patient: str) -> Grant:
@@ -61,8 +62,10 @@ def to_change_own(tx: Tx, actor: Actor, patient: str) -> Grant:
 
 
 def to_read_own(tx: Tx, actor: Actor, patient: str, scope: str) -> Grant:
-    """What only the patient may read: consents, disclosures, nudges."""
-    return _own(actor.may(scope), patient)
+    """What only the patient may read: consents, disclosures, nudges. An app's look is disclosed under the scope's noun."""
+    grant = _own(actor.may(scope), patient)
+    shown(tx, actor, grant, scope.partition(":")[0])
+    return grant
 
 
 def _own(actor: Actor, patient: str) -> Grant:
@@ -82,36 +85,49 @@ def for_operator(tx: Tx, actor: Actor, patient: UUID) -> Grant:
 def to_read(tx: Tx, actor: Actor, patient: str, scope: str, action: str, kinds: frozenset[str] = ALL) -> Grant:
     """The patient's own data, or what a clinician's consents cover of ``kinds``.
 
-    A clinician's read owes a disclosure: it is on disk before the answer leaves.
+    A clinician's or an app's read owes a disclosure of all of it: it is on disk before the answer leaves.
     """
+    grant = to_find(tx, actor, patient, scope).only(kinds)
+    if not grant.categories:
+        raise NotFound
+    shown(tx, actor, grant, action, grant.categories)
+    return grant
+
+
+def to_find(tx: Tx, actor: Actor, patient: str, scope: str) -> Grant:
+    """As ``to_read`` where only the find tells what will be shown; whoever asks calls ``shown`` with just that."""
     actor.may(scope)
     named = patient_id(actor, patient)
     if actor.patient_id == named:
         return Grant(named, actor.id, ALL)
-    grant = _consented(tx, actor, named, kinds)
-    tx.owe(disclose, grant, action)
-    return grant
+    return _consented(tx, actor, named)
+
+
+def shown(tx: Tx, actor: Actor, grant: Grant, action: str, kinds: Iterable[str] = ()) -> None:
+    """Owe the disclosure of ``kinds`` (none: something else than entries) to whoever is not the patient."""
+    if actor.role in ("clinician", "app"):
+        tx.owe(disclose, grant.patient, action, frozenset(kinds))
 
 
 def to_plan(tx: Tx, actor: Actor, patient: str) -> Grant:
     """Plans of nudges: the patient's own, or a clinician's under any consent of the patient's."""
     actor.may("plans:write")
     named = patient_id(actor, patient)
-    return Grant(named, actor.id, ALL) if actor.patient_id == named else _consented(tx, actor, named, ALL)
+    return Grant(named, actor.id, ALL) if actor.patient_id == named else _consented(tx, actor, named)
 
 
 def to_invite(tx: Tx, actor: Actor, patient: UUID) -> Grant:
     """A clinician may invite a patient she has to a new phone under any consent."""
-    return _consented(tx, actor.clinician(), patient, ALL)
+    return _consented(tx, actor.clinician(), patient)
 
 
-def _consented(tx: Tx, actor: Actor, patient: UUID, kinds: frozenset[str]) -> Grant:
+def _consented(tx: Tx, actor: Actor, patient: UUID) -> Grant:
     if actor.role != "clinician":
         raise NotFound
     found = active(tx, actor.id, actor.clinic_id, patient)
-    categories = kinds & {category for consent in found for category in consent.terms.categories}
-    if not categories:
+    if not found:
         raise NotFound
+    categories = frozenset(category for consent in found for category in consent.terms.categories)
     return Grant(patient, actor.id, categories, found[0].id, found[0].terms.purpose)
 
 
@@ -128,12 +144,32 @@ def is_active(row: store.ConsentRow, now: int) -> bool:
     return row.revoked_at is None and row.from_at <= now and (row.until_at is None or now < row.until_at)
 
 
-def disclose(tx: Tx, actor: Actor, grant: Grant, action: str) -> None:
-    """Write down that a clinician looked; a consent that ended meanwhile hides what was read."""
-    chain = audit.lock(tx, grant.patient)
-    if not active(tx, actor.id, actor.clinic_id, grant.patient):
+def disclose(tx: Tx, actor: Actor, patient: UUID, action: str, kinds: frozenset[str]) -> None:
+    """Write down who looked at what, once for each consent that let them; what is covered no more hides all that was read.
+
+    An app looks with the patient's own token, under no consent.
+    """
+    chain = audit.lock(tx, patient)
+    if actor.role == "app":
+        looks = [(None, "own", kinds)]
+    else:
+        looks = _covering(active(tx, actor.id, actor.clinic_id, patient), kinds)
+    for consent, purpose, part in looks:
+        what = store.Looked(action, tuple(sorted(part)), purpose)
+        store.add_disclosure(tx, chain, store.DisclosureRow(0, uuid7(tx.now), micros(tx.now), actor.id, consent, what))
+
+
+def _covering(found: list[store.ConsentRow], kinds: frozenset[str]) -> list[tuple[UUID, str, frozenset[str]]]:
+    """(consent, purpose, its share of the kinds) until every kind is covered; the first consent where there are none."""
+    looks: list[tuple[UUID, str, frozenset[str]]] = []
+    left = kinds
+    for consent in found:
+        part = left & frozenset(consent.terms.categories)
+        if part or not kinds:
+            looks.append((consent.id, consent.terms.purpose, part))
+            left -= part
+        if not left:
+            break
+    if left or not looks:
         raise NotFound
-    what = store.Looked(action, tuple(sorted(grant.categories)), grant.purpose)
-    store.add_disclosure(
-        tx, chain, store.DisclosureRow(0, uuid7(tx.now), micros(tx.now), grant.actor, grant.consent_id, what)
-    )
+    return looks

@@ -32,7 +32,12 @@ async def consents(request: Request, patient: FromPath[str]) -> Response[wire.Co
     return verbs.answer(await request.read(service.consents, patient))
 
 
-@put("/v1/patients/{patient:str}/consents/{consent:uuid}", operation_id="giveConsent", tags=["consents"])
+@put(
+    "/v1/patients/{patient:str}/consents/{consent:uuid}",
+    operation_id="giveConsent",
+    tags=["consents"],
+    opt={"problems": (410,)},
+)
 async def give(
     request: Request, patient: FromPath[str], consent: FromPath[UUID], data: JSONBody[wire.ConsentIn]
 ) -> Response[wire.Consent]:

@@ -109,7 +109,7 @@ def disclosures(tx: Tx, actor: Actor, patient: str, limit: int, cursor: str | No
     names: dict[UUID, str] = {}
     for row in rows:
         if row.recipient not in names:
-            names[row.recipient] = people.recipient_name(tx, row.recipient) or ""
+            names[row.recipient] = people.reader_name(tx, row.recipient)
     more = paging.write(tx, actor, scope, rows[limit - 1].seq) if len(rows) > limit else None
     return wire.DisclosurePage(
         items=[
@@ -131,7 +131,8 @@ def disclosures(tx: Tx, actor: Actor, patient: str, limit: int, cursor: str | No
 
 def patient(tx: Tx, actor: Actor, named: str) -> wire.Patient:
     """A patient's name, zone and site."""
-    grant = gate.to_read(tx, actor, named, "profile:read", "profile")
+    grant = gate.to_find(tx, actor, named, "profile:read")
+    gate.shown(tx, actor, grant, "profile")
     row = people.patient_of(tx, grant.patient)
     clinic = people.clinic_of(tx, row.clinic_id)
     return wire.Patient(id=row.id, name=row.profile.name, zone=row.profile.zone, clinic=clinic)
@@ -142,4 +143,6 @@ def invite(tx: Tx, actor: Actor, request: wire.InviteIn, key: str | None) -> wir
     if request.patient_id is None:
         return people.invite(tx, actor, request, key)
     grant = gate.to_invite(tx, actor, request.patient_id)
+    if people.patient_of(tx, grant.patient).clinic_id != actor.clinic_id:
+        raise NotFound  # a code signs in as the patient: only their own clinic hands one out
     return people.make_invite(tx, actor, grant.patient, people.repeated(tx, actor, "invites", key, request))

@@ -1,6 +1,6 @@
 """What may be done with a diary: record, correct, delete, read. The exact answers are DESIGN.md's "What the words mean"."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from ..core import audit, paging, zones
 from ..core.actors import Actor
 from ..core.clock import micros
 from ..core.db import Tx
-from ..core.errors import Invalid, NotFound, Problem
+from ..core.errors import Invalid, NotFound, Problem, Refusal
 from . import store
 from .events import LogRecorded
 
@@ -41,10 +41,19 @@ class IfMatch(msgspec.Struct, frozen=True):
     create_only: bool = False
 
 
-def record(tx: Tx, actor: Actor, patient: str, log_id: UUID, entry: wire.LogIn, condition: IfMatch = IfMatch()) -> Stored:
+def record(
+    tx: Tx, actor: Actor, patient: str, log_id: UUID, entry: wire.LogIn, condition: IfMatch = IfMatch()
+) -> Stored | Refusal:
     """Store one diary entry; the same id again with the same body is the same entry."""
+    actor.known()
+    _check(tx, entry)
     grant = gate.to_write_diary(tx, actor, patient)
-    return put(tx, grant, log_id, entry, condition)
+    try:
+        return put(tx, grant, log_id, entry, condition)
+    except Problem as problem:
+        if problem.current is None:
+            raise
+        return Refusal(_as_shown(tx, actor, grant, problem))
 
 
 def put(tx: Tx, grant: Grant, log_id: UUID, entry: wire.LogIn, condition: IfMatch) -> Stored:
@@ -105,14 +114,34 @@ def etag(log: wire.Log) -> str:
     return f'"{log.revision}"'
 
 
+def _as_shown(tx: Tx, actor: Actor, grant: Grant, problem: Problem) -> Problem:
+    """The refusal with the stored entry only for whom may read it; that an app was shown it is a disclosure."""
+    if actor.role != "app" or not isinstance(problem.current, wire.Log):
+        return problem
+    if actor.scopes is None or "logs:read" not in actor.scopes:
+        return Problem(problem.word, problem.detail, headers=problem.headers)
+    gate.disclose(tx, actor, grant.patient, "entry", frozenset((problem.current.kind,)))
+    return problem
+
+
 def _mismatch(current: wire.Log) -> Problem:
     return Problem("revision-mismatch", headers=(("ETag", etag(current)),), current=current)
 
 
 def _same(before: wire.Log, entry: wire.LogIn) -> bool:
     return (
-        before.at == entry.at and before.zone == entry.zone and before.source == entry.source and before.body == entry.body
+        before.at == entry.at
+        and before.zone == entry.zone
+        and before.source == entry.source
+        and before.body is not None
+        and _fields(before.body) == _fields(entry.body)
     )
+
+
+def _fields(body: wire.Body) -> list[object]:
+    """A body as values that compare: a list that was sent empty equals one that was left out."""
+    values = [wire.kind_of(body), *(getattr(body, name) for name in body.__struct_fields__)]
+    return [tuple(value) if isinstance(value, list) else value for value in values]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _check(tx: Tx, entry: wire.LogIn) -> None:
@@ -132,7 +161,7 @@ def _instants(entry: wire.LogIn) -> Iterator[tuple[str, datetime]]:
                 yield f"/body/uses/{place}/at", use.at
 
 
-def delete(tx: Tx, actor: Actor, patient: str, log_id: UUID, revision: int | None = None) -> None:
+def delete(tx: Tx, actor: Actor, patient: str, log_id: UUID, revision: int | None = None) -> Refusal | None:
     """Put a tombstone on an entry; its history stays. Again is the same."""
     grant = gate.to_write_diary(tx, actor, patient)
     chain = audit.lock(tx, grant.patient)
@@ -140,9 +169,9 @@ def delete(tx: Tx, actor: Actor, patient: str, log_id: UUID, revision: int | Non
     if before is None:
         raise NotFound
     if before.deleted:
-        return
+        return None
     if revision is not None and revision != before.revision:
-        raise _mismatch(before)
+        return Refusal(_as_shown(tx, actor, grant, _mismatch(before)))
     store.retire(tx, grant, micros(before.at), log_id, before.revision)
     tombstone = store.Entry(
         id=log_id,
@@ -160,25 +189,28 @@ def delete(tx: Tx, actor: Actor, patient: str, log_id: UUID, revision: int | Non
     )
     store.add(tx, grant, chain, tombstone)
     tx.emit(LogRecorded(grant.patient, log_id, before.revision + 1, before.kind, before.day, True))
+    return None
 
 
 def get(tx: Tx, actor: Actor, patient: str, log_id: UUID) -> wire.Log:
     """One live entry."""
-    grant = gate.to_read(tx, actor, patient, "logs:read", "entry")
+    grant = gate.to_find(tx, actor, patient, "logs:read")
     log = store.current(tx, grant, log_id)
     if log is None or log.kind not in grant.categories:
         raise NotFound
     if log.deleted:
         raise Problem("gone")
+    gate.shown(tx, actor, grant, "entry", (log.kind,))
     return log
 
 
 def history(tx: Tx, actor: Actor, patient: str, log_id: UUID) -> wire.LogHistory:
     """Every revision of one entry, oldest first, also of a deleted one."""
-    grant = gate.to_read(tx, actor, patient, "logs:read", "history")
+    grant = gate.to_find(tx, actor, patient, "logs:read")
     revisions = store.history(tx, grant, log_id)
     if not revisions or revisions[0].kind not in grant.categories:
         raise NotFound
+    gate.shown(tx, actor, grant, "history", (revisions[0].kind,))
     return wire.LogHistory(items=revisions)
 
 
@@ -193,9 +225,12 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(tx: Tx, actor: Actor, patient: str, query: PageQuery) -> wire.LogPage:
-    """Live entries, newest first by ``at`` then id."""
-    kinds = gate.ALL if query.kind is None else frozenset((query.kind,))
-    grant = gate.to_read(tx, actor, patient, "logs:read", "entries", kinds)
+    """Live entries, newest first by ``at`` then id; of a kind that is not consented there are none."""
+    grant = gate.to_find(tx, actor, patient, "logs:read")
+    if query.kind is not None:
+        grant = grant.only((query.kind,))
+    if grant.categories:
+        gate.shown(tx, actor, grant, "entries", grant.categories)
     scope = f"logs|{grant.patient}|{query.kind}|{query.first}|{query.last}"
     before = (store.LAST, b"\xff" * 16)
     if query.cursor is not None:
@@ -211,8 +246,8 @@ def page(tx: Tx, actor: Actor, patient: str, query: PageQuery) -> wire.LogPage:
 def _matching(tx: Tx, grant: Grant, query: PageQuery, before: tuple[int, bytes]) -> Iterator[wire.Log]:
     """Up to one entry more than the page, of the kinds the grant covers."""
     wanted = query.limit + 1
-    if query.kind is not None or grant.categories >= gate.ALL:
-        yield from store.page(tx, grant, query.kind, _span(query.first, query.last), before, wanted)
+    if grant.categories >= gate.ALL:
+        yield from store.page(tx, grant, None, _span(query.first, query.last), before, wanted)
         return
     runs = [store.page(tx, grant, kind, _span(query.first, query.last), before, wanted) for kind in sorted(grant.categories)]
     newest = sorted((log for run in runs for log in run), key=lambda log: (log.at, log.id.bytes), reverse=True)
@@ -238,6 +273,14 @@ def entries(tx: Tx, grant: Grant, kind: str, first: date | None, last: date | No
     while run := store.page(tx, grant, kind, _span(first, last), before, _RUN):
         yield from run
         before = (micros(run[-1].at), run[-1].id.bytes)
+
+
+def take_in(tx: Tx, actor: Actor, patient: UUID, entries: Sequence[tuple[UUID, wire.LogIn]]) -> int:
+    """Store a run of imported entries (operator), all or none; how many are new. One that differs from what is stored is
+    refused: an import never overwrites what a person wrote.
+    """
+    grant = gate.for_operator(tx, actor, patient)
+    return sum(put(tx, grant, log_id, entry, IfMatch()).created for log_id, entry in entries)
 
 
 def logged(tx: Tx, grant: Grant, kind: str, day: date) -> bool:

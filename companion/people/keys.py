@@ -55,20 +55,20 @@ class InviteRow(msgspec.Struct, frozen=True):
 
 _label = msgspec.json.Decoder(Label)
 
-_TOKEN_COLUMNS = (
+_COLUMNS = (
     "hash, id, kind, patient_id, clinician_id, clinic_id, device_id, scopes, created_at, expires_at, revoked_at, sealed"
 )
 _RESOLVE = sql(
     "SELECT id, kind, patient_id, clinician_id, clinic_id, scopes, expires_at, revoked_at FROM tokens WHERE hash = :hash"
 )
 _ADD_TOKEN = sql(
-    f"INSERT INTO tokens ({_TOKEN_COLUMNS}) VALUES (:hash, :id, :kind, :patient, :clinician, :clinic, :device, :scopes, "
+    f"INSERT INTO tokens ({_COLUMNS}) VALUES (:hash, :id, :kind, :patient, :clinician, :clinic, :device, :scopes, "
     ":created, :expires, :revoked, :sealed)"
 )
-_TOKENS = sql(f"SELECT {_TOKEN_COLUMNS} FROM tokens WHERE patient_id = :patient ORDER BY created_at, id")
-_ALL_TOKENS = sql(f"SELECT {_TOKEN_COLUMNS} FROM tokens ORDER BY hash")
-_TOKEN = sql(f"SELECT {_TOKEN_COLUMNS} FROM tokens WHERE id = :id {{lock}}")
-_TOKEN_READ = sql(f"SELECT {_TOKEN_COLUMNS} FROM tokens WHERE id = :id")
+_TOKENS = sql(f"SELECT {_COLUMNS} FROM tokens WHERE patient_id = :patient ORDER BY created_at, id")
+_ALL_TOKENS = sql(f"SELECT {_COLUMNS} FROM tokens ORDER BY hash")
+_TOKEN = sql(f"SELECT {_COLUMNS} FROM tokens WHERE id = :id {{lock}}")
+_TOKEN_READ = sql(f"SELECT {_COLUMNS} FROM tokens WHERE id = :id")
 _REVOKE = sql("UPDATE tokens SET revoked_at = :now, sealed = :sealed WHERE hash = :hash")
 _DROP_TOKEN = sql("DELETE FROM tokens WHERE hash = :hash")
 
@@ -254,20 +254,29 @@ def set_invite(tx: Tx, before: InviteRow, after: InviteRow) -> None:
 
 
 _ADD_CODE = sql(
-    "INSERT INTO codes (code_hash, clinician_id, created_at, expires_at, used_at) "
-    "VALUES (:code, :clinician, :created, :expires, NULL)"
+    "INSERT INTO codes (code_hash, clinician_id, created_at, expires_at, used_at, stamp) "
+    "VALUES (:code, :clinician, :created, :expires, NULL, :stamp)"
+)
+_CODE = sql(
+    "SELECT code_hash, clinician_id, created_at, expires_at, used_at, stamp FROM codes WHERE code_hash = :code {lock}"
 )
 _USE_CODE = sql(
-    "UPDATE codes SET used_at = :now WHERE code_hash = :code AND used_at IS NULL AND expires_at > :now "
-    "RETURNING clinician_id"
+    "UPDATE codes SET used_at = :now, stamp = :stamp WHERE code_hash = :code AND used_at IS NULL AND expires_at > :now"
 )
 
 
 def add_code(tx: Tx, code_hash: bytes, clinician: UUID, expires: int) -> None:
-    tx.run(_ADD_CODE, code=code_hash, clinician=clinician.bytes, created=micros(tx.now), expires=expires)
+    stamp = tx.vault.stamp(bind("codes", 1, code_hash, clinician.bytes, micros(tx.now), expires, None))
+    tx.run(_ADD_CODE, code=code_hash, clinician=clinician.bytes, created=micros(tx.now), expires=expires, stamp=stamp)
 
 
 def use_code(tx: Tx, code_hash: bytes) -> UUID | None:
     """The clinician of a live code, which ends here."""
-    row = tx.one(_USE_CODE, code=code_hash, now=micros(tx.now))
-    return None if row is None else UUID(bytes=bytes(row[0]))
+    row = tx.one(_CODE, code=code_hash)
+    if row is None:
+        return None
+    clinician = UUID(bytes=bytes(row[1]))
+    tx.vault.check(clinician, bind("codes", 1, code_hash, clinician.bytes, row[2], row[3], row[4]), bytes(row[5]))
+    now = micros(tx.now)
+    stamp = tx.vault.stamp(bind("codes", 1, code_hash, clinician.bytes, row[2], row[3], now))
+    return clinician if tx.run(_USE_CODE, code=code_hash, now=now, stamp=stamp) == 1 else None

@@ -44,22 +44,29 @@ _profile = msgspec.json.Decoder(Profile)
 
 # clinics
 
-_ADD_CLINIC = sql("INSERT INTO clinics (id, name, site, created_at) VALUES (:id, :name, :site, :now)")
-_CLINIC = sql("SELECT id, name, site FROM clinics WHERE id = :id")
-_CLINICS = sql("SELECT id, name, site FROM clinics ORDER BY name {collate}, id")
+_ADD_CLINIC = sql("INSERT INTO clinics (id, name, site, created_at, stamp) VALUES (:id, :name, :site, :now, :stamp)")
+_CLINIC = sql("SELECT id, name, site, created_at, stamp FROM clinics WHERE id = :id")
+_CLINICS = sql("SELECT id, name, site, created_at, stamp FROM clinics ORDER BY name {collate}, id")
 
 
 def add_clinic(tx: Tx, clinic: ClinicRow) -> None:
-    tx.run(_ADD_CLINIC, id=clinic.id.bytes, name=clinic.name, site=clinic.site, now=micros(tx.now))
+    stamp = tx.vault.stamp(bind("clinics", 1, clinic.id.bytes, clinic.name, clinic.site, micros(tx.now)))
+    tx.run(_ADD_CLINIC, id=clinic.id.bytes, name=clinic.name, site=clinic.site, now=micros(tx.now), stamp=stamp)
+
+
+def _clinic(tx: Tx, row: Row) -> ClinicRow:
+    clinic = ClinicRow(UUID(bytes=bytes(row[0])), row[1], row[2])
+    tx.vault.check(clinic.id, bind("clinics", 1, clinic.id.bytes, row[1], row[2], row[3]), bytes(row[4]))
+    return clinic
 
 
 def clinic(tx: Tx, clinic_id: UUID) -> ClinicRow | None:
     row = tx.one(_CLINIC, id=clinic_id.bytes)
-    return None if row is None else ClinicRow(UUID(bytes=bytes(row[0])), row[1], row[2])
+    return None if row is None else _clinic(tx, row)
 
 
 def clinics(tx: Tx) -> list[ClinicRow]:
-    return [ClinicRow(UUID(bytes=bytes(row[0])), row[1], row[2]) for row in tx.all(_CLINICS)]
+    return [_clinic(tx, row) for row in tx.all(_CLINICS)]
 
 
 # clinicians
@@ -67,6 +74,7 @@ def clinics(tx: Tx) -> list[ClinicRow]:
 _ADD_CLINICIAN = sql("INSERT INTO clinicians (id, clinic_id, created_at, sealed) VALUES (:id, :clinic, :created, :sealed)")
 _CLINICIAN = sql("SELECT id, clinic_id, created_at, sealed FROM clinicians WHERE id = :id")
 _COLLEAGUES = sql("SELECT id, clinic_id, created_at, sealed FROM clinicians WHERE clinic_id = :clinic ORDER BY id")
+_RESEAL_CLINICIAN = sql("UPDATE clinicians SET sealed = :sealed WHERE id = :id")
 _ALL_CLINICIANS = sql("SELECT id, clinic_id, created_at, sealed FROM clinicians ORDER BY clinic_id, id")
 
 
@@ -81,11 +89,26 @@ def _clinician(tx: Tx, row: Row) -> ClinicianRow:
     return ClinicianRow(owner, UUID(bytes=bytes(row[1])), row[2], _profile.decode(plain))
 
 
+def _seal_clinician(tx: Tx, clinician: ClinicianRow) -> bytes:
+    bound = bound_clinician((clinician.id.bytes, clinician.clinic_id.bytes, clinician.created_at))
+    return tx.vault.seal(clinician.id, bound, _encode(clinician.profile))
+
+
 def add_clinician(tx: Tx, clinician: ClinicianRow) -> None:
     tx.vault.create(clinician.id)
-    row = (clinician.id.bytes, clinician.clinic_id.bytes, clinician.created_at)
-    sealed = tx.vault.seal(clinician.id, bound_clinician(row), _encode(clinician.profile))
-    tx.run(_ADD_CLINICIAN, id=row[0], clinic=row[1], created=row[2], sealed=sealed)
+    tx.run(
+        _ADD_CLINICIAN,
+        id=clinician.id.bytes,
+        clinic=clinician.clinic_id.bytes,
+        created=clinician.created_at,
+        sealed=_seal_clinician(tx, clinician),
+    )
+
+
+def set_clinician(tx: Tx, clinician: ClinicianRow, profile: Profile) -> ClinicianRow:
+    changed = msgspec.structs.replace(clinician, profile=profile)
+    tx.run(_RESEAL_CLINICIAN, id=clinician.id.bytes, sealed=_seal_clinician(tx, changed))
+    return changed
 
 
 def clinician(tx: Tx, clinician_id: UUID) -> ClinicianRow | None:
@@ -155,21 +178,28 @@ def set_profile(tx: Tx, patient: PatientRow, profile: Profile) -> PatientRow:
 
 # repeats of a POST: the key's hash, what it made, never a secret
 
-_REPEAT = sql("SELECT digest, made_id FROM repeats WHERE key = :key AND created_at > :since")
+_REPEAT = sql("SELECT digest, made_id, created_at, stamp FROM repeats WHERE key = :key AND created_at > :since")
 _KEEP_REPEAT = sql(
-    "INSERT INTO repeats (key, digest, made_id, created_at) VALUES (:key, :digest, :made, :now) ON CONFLICT DO NOTHING"
+    "INSERT INTO repeats (key, digest, made_id, created_at, stamp) VALUES (:key, :digest, :made, :now, :stamp) "
+    "ON CONFLICT DO NOTHING"
 )
 _FORGET_REPEATS = sql("DELETE FROM repeats WHERE created_at <= :before")
 
 
 def repeat(tx: Tx, key: bytes, since: int) -> tuple[bytes, UUID] | None:
     row = tx.one(_REPEAT, key=key, since=since)
-    return None if row is None else (bytes(row[0]), UUID(bytes=bytes(row[1])))
+    if row is None:
+        return None
+    made = UUID(bytes=bytes(row[1]))
+    tx.vault.check(made, bind("repeats", 1, key, bytes(row[0]), made.bytes, row[2]), bytes(row[3]))
+    return bytes(row[0]), made
 
 
 def keep_repeat(tx: Tx, key: bytes, digest: bytes, made: UUID) -> bool:
     """Whether this unit is the first with the key."""
-    return tx.run(_KEEP_REPEAT, key=key, digest=digest, made=made.bytes, now=micros(tx.now)) == 1
+    now = micros(tx.now)
+    stamp = tx.vault.stamp(bind("repeats", 1, key, digest, made.bytes, now))
+    return tx.run(_KEEP_REPEAT, key=key, digest=digest, made=made.bytes, now=now, stamp=stamp) == 1
 
 
 def forget_repeats(tx: Tx, before: int) -> None:

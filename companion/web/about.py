@@ -49,7 +49,7 @@ async def live(request: Request) -> Response[Health]:
     return verbs.answer(Health(status="ok", checks={}))
 
 
-@get("/health/ready", operation_id="getHealthReady", tags=["health"])
+@get("/health/ready", operation_id="getHealthReady", tags=["health"], opt={"unready": 503})
 async def ready(request: Request) -> Response[Health]:
     """The service can keep entries and send nudges; 503 with the reason when not."""
     checks = await request.site.checks()

@@ -1,6 +1,7 @@
 """What belongs to one HTTP exchange: its id, its caller, and the service it talks to."""
 
-from typing import TYPE_CHECKING
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..core import beats, ids
@@ -10,12 +11,13 @@ from ..core.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from litestar.types import Scope
-
     from ..core.clock import Clock
     from ..core.db import Database
     from ..core.lines import Lines
     from ..settings import Settings
+
+Scope = MutableMapping[str, Any]
+"""A connection as ASGI describes it."""
 
 STALE = 30.0
 """Seconds without a heartbeat after which the service is not ready."""
@@ -45,6 +47,7 @@ class Site:
         found = {"storage": "ok", "heartbeat": "ok"}
         try:
             await self.db.write(System("ready"), beats.probe)
+            found["storage"] = self.db.trouble() or "ok"
         except Problem as problem:
             found["storage"] = self.db.trouble() or problem.word
         if self.pulse is not None and (age := self.pulse()) > STALE:
@@ -55,20 +58,20 @@ class Site:
 class Exchange:
     """One request and its answer. ``resolved`` turns true once a unit of work has accepted the caller."""
 
-    __slots__ = ("action", "caller", "method", "request_id", "resolved", "site", "started", "status")
+    __slots__ = ("caller", "method", "request_id", "resolved", "site", "started", "status")
 
-    def __init__(self, site: Site, scope: "Scope") -> None:
+    def __init__(self, site: Site, scope: Scope) -> None:
         self.site = site
         self.started = site.clock.monotonic()
         self.status = 0
         self.resolved = False
-        self.action = ""
         self.method = str(scope.get("method", ""))
         self.caller: Caller = ANONYMOUS
         given = ""
         for name, value in scope["headers"]:
             if name == b"authorization":
-                self.caller = _caller(value)
+                # given twice it is nobody's: one reader would take the first, another the last
+                self.caller = _caller(value) if self.caller is ANONYMOUS else Bearer("")
             elif name == b"x-request-id":
                 given = value.decode("latin-1")
         self.request_id = _checked(given) or ids.request_id()

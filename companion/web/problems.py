@@ -1,5 +1,7 @@
 """Turning what went wrong into RFC 9457 ``application/problem+json``; nothing a caller sent is ever in it."""
 
+from typing import Any
+
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
@@ -46,12 +48,17 @@ def answer(problem: Problem, exchange: Exchange) -> Response[bytes]:
     )
 
 
-def on_problem(request: Request[object, object, object], problem: Problem) -> Response[bytes]:
+def _exchange(request: Request[Any, Any, Any]) -> Exchange:
+    scope: Any = request.scope
+    return scope["exchange"]
+
+
+def on_problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
     """A verb refused."""
-    return answer(problem, request.scope["exchange"])
+    return answer(problem, _exchange(request))
 
 
-def on_http(request: Request[object, object, object], error: HTTPException) -> Response[bytes]:
+def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """The framework refused: no route, no method, a parameter it could not read."""
     word = _BY_STATUS.get(error.status_code)
     if word is None:
@@ -59,15 +66,14 @@ def on_http(request: Request[object, object, object], error: HTTPException) -> R
     if word == "internal":
         return on_failure(request, error)
     allow = [(name, value) for name, value in (error.headers or {}).items() if name.lower() == "allow"]
-    return answer(Problem(word, headers=allow), request.scope["exchange"])
+    return answer(Problem(word, headers=allow), _exchange(request))
 
 
-def on_failure(request: Request[object, object, object], error: Exception) -> Response[bytes]:
+def on_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Something broke: the log gets class and frames under the request id, the caller gets the id."""
-    exchange: Exchange = request.scope["exchange"]
-    exchange.site.lines.failure(
-        "failure", error, route=request.scope.get("path_template", ""), request_id=exchange.request_id
-    )
+    exchange = _exchange(request)
+    scope: Any = request.scope
+    exchange.site.lines.failure("failure", error, route=scope.get("path_template", "-"), request_id=exchange.request_id)
     return answer(Problem("internal"), exchange)
 
 

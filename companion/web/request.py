@@ -1,6 +1,7 @@
 """The request our handlers get: strict bodies and queries, and ``read``/``write`` into the database as its caller."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
@@ -37,17 +38,23 @@ class Request(litestar.Request[Any, Any, Any]):
 
     async def write(self, verb: Callable[Concatenate[Tx, Actor, P], R | Refusal], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a verb as this caller; what it did is on disk when this returns."""
-        exchange = self.exchange
+        exchange = self._asked()
         answer = await exchange.site.db.write(exchange.caller, verb, *args, **kwargs)
         exchange.resolved = True
         return answer
 
     async def read(self, verb: Callable[Concatenate[Tx, Actor, P], R | Refusal], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a verb as this caller on one snapshot."""
-        exchange = self.exchange
+        exchange = self._asked()
         answer = await exchange.site.db.read(exchange.caller, verb, *args, **kwargs)
         exchange.resolved = True
         return answer
+
+    def _asked(self) -> Exchange:
+        """The exchange, once it is sure that no part of the request goes unread: a query belongs to routes that have one."""
+        if self.scope["query_string"] and "query" not in self.route_handler.opt:
+            raise Invalid(("", "unknown-parameter"))
+        return self.exchange
 
     async def body(self) -> bytes:
         """The body's bytes: JSON by its media type, bounded, and not empty."""
@@ -88,9 +95,12 @@ class Request(litestar.Request[Any, Any, Any]):
         ):
             raise Problem("unsupported-media")
         if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
-            raise _too_large()
+            raise Problem("too-large")
 
     async def _bounded_body(self) -> bytes:
+        """The body up to the limit. What comes after a refusal the server drops, within the time a body has: a closed
+        connection would take the answer with it.
+        """
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -100,7 +110,7 @@ class Request(litestar.Request[Any, Any, Any]):
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > BODY_LIMIT:
-                raise _too_large()
+                raise Problem("too-large")
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -110,7 +120,7 @@ class Request(litestar.Request[Any, Any, Any]):
 
         A field that is a list may be repeated, or hold its words with commas between them.
         """
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        lists, integers, names = _shape(kind)
         given: dict[str, Any] = {}
         try:
             raw = self.scope["query_string"].decode("ascii")
@@ -118,9 +128,11 @@ class Request(litestar.Request[Any, Any, Any]):
         except (ValueError, UnicodeDecodeError) as error:
             raise Invalid(("", "query")) from error
         for name, value in pairs:
-            if name not in fields:
+            if name not in names:
                 raise Invalid(("", "unknown-parameter"))
-            if name in _lists(kind):
+            if name in integers and not (value.isascii() and value.removeprefix("-").isdigit()):
+                raise Invalid((f"/{name}", "type"))  # the decoder would take 5.0 and " 5" as well
+            if name in lists:
                 given.setdefault(name, []).extend(value.split(","))
             elif name in given:
                 raise Invalid((f"/{name}", "repeated"))
@@ -155,20 +167,19 @@ class Request(litestar.Request[Any, Any, Any]):
         return key
 
 
-def _too_large() -> Problem:
-    """413, and the connection ends: what was not read of the body would stand before the next request."""
-    return Problem("too-large", headers=(("Connection", "close"),))
+_LISTS = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType, msgspec.inspect.CollectionType)
 
 
-_list_fields: dict[type[Any], frozenset[str]] = {}
+@cache
+def _shape(kind: type[msgspec.Struct]) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Names in the query of the fields that are lists, of those that are integers, and of all."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    lists = {field.encode_name for field in info.fields if isinstance(field.type, _LISTS)}
+    integers = {field.encode_name for field in info.fields if _is_integer(field.type)}
+    return frozenset(lists), frozenset(integers), frozenset(field.encode_name for field in info.fields)
 
 
-def _lists(kind: type[msgspec.Struct]) -> frozenset[str]:
-    found = _list_fields.get(kind)
-    if found is None:
-        info = msgspec.inspect.type_info(kind)
-        assert isinstance(info, msgspec.inspect.StructType)
-        collections = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType, msgspec.inspect.CollectionType)
-        found = frozenset(field.encode_name for field in info.fields if isinstance(field.type, collections))
-        _list_fields[kind] = found
-    return found
+def _is_integer(field: msgspec.inspect.Type) -> bool:
+    kinds = field.types if isinstance(field, msgspec.inspect.UnionType) else (field,)
+    return any(isinstance(kind, msgspec.inspect.IntType) for kind in kinds)

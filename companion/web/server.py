@@ -32,6 +32,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _reading_headers = True
     _refused = False
     _header_size = 0
+    _unparsed = 0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -44,15 +45,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        if self._reading_headers:
-            self._header_size += len(data)
+        self._unparsed += len(data)
         super().data_received(data)
-        if self._reading_headers and self._header_size > HEADER_BYTES:
+        if self._reading_headers and self._unparsed > HEADER_BYTES:
             self._refuse(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._header_size = 0
+        self._unparsed = 0
         if self._deadline is None:
             self._wait(self.header_timeout)
 
@@ -61,7 +62,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_size += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
-        if self._header_size > HEADER_BYTES * 2 or len(self.headers) > HEADER_LINES:
+        if self._header_size > HEADER_BYTES or len(self.headers) > HEADER_LINES:
             self._refuse(_TOO_LARGE)
             return
         self._reading_headers = False
@@ -78,6 +79,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop()
         self._reading_headers = True
         self._header_size = 0
+        self._unparsed = 0
         super().on_message_complete()
 
     def _wait(self, seconds: float) -> None:
@@ -92,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _expire(self) -> None:
         self._deadline = None
         begun = self.cycle is not None and self.cycle.response_started  # pyright: ignore[reportUnnecessaryComparison]
-        silent = begun or (self._reading_headers and not self._header_size)
+        silent = begun or (self._reading_headers and not self._unparsed)
         self._refuse(b"" if silent else _TIMEOUT)
 
     def _refuse(self, answer: bytes) -> None:

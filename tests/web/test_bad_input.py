@@ -1,0 +1,161 @@
+"""Every hostile body at every route that takes one: the listed answer, nothing stored, nothing echoed, alive after it."""
+
+from io import StringIO
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from support.cast import Cast, Person, monday
+from support.stage import stage
+from web.bad_bodies import CANARY, FITS, JSON, VALUES, Bad, fields, inside, replaced, value_at, whole
+from web.table import ROUTES, Place, Route, furnish, rows
+
+TAKING = [route for route in ROUTES if route.body]
+
+SORTS = {
+    "name": "text",
+    "code": "text",
+    "signature": "text",
+    "text_version": "text",
+    "note": "text",
+    "triggers": "words",
+    "amount": "float",
+    "sober": "bool",
+    "skip_if_logged": "bool",
+    "at": "time",
+    "from": "time",
+    "until": "time",
+    "craving": "number",
+    "days": "number",
+    "gap_minutes": "number",
+    "window_minutes": "number",
+}
+"""Fields that take free text, a fraction, a switch …; every other field is a fixed word, an id or an object."""
+SHORT = {"text_version", "code"}
+
+
+def fits(path: tuple[str | int, ...], good: Any, name: str) -> bool:
+    """Whether the value is a good one for the field, so that the body is not bad."""
+    key = path[-1]
+    if isinstance(key, int):
+        return path[-2] == "triggers" and name in FITS["text"]
+    value = value_at(good, path)
+    sort = "fixed" if isinstance(value, list | dict) and key != "triggers" else SORTS.get(key, "fixed")
+    return name in FITS[sort]
+
+
+def made(route: Route, good: dict[str, Any]) -> list[Bad]:
+    bad = [*whole(good), *inside(good)]
+    if route.name == "changeMe":
+        bad = [one for one in bad if not one.name.startswith("null")] + [Bad("null", b"null")]
+    for path in fields(good):
+        for name, raw in VALUES:
+            if not fits(path, good, name):
+                bad.append(Bad(f"{'/'.join(map(str, path))}: {name}", replaced(good, path, raw)))
+    return bad
+
+
+async def check(person: Person, route: Route, place: Place, bad: Bad) -> str | None:
+    """What is wrong with the answer, if anything."""
+    answer = await person.call(route.method, place.at(route), content=bad.sent(), headers=bad.headers)
+    if answer.status_code not in bad.status:
+        return f"{route.name}, {bad.name}: {answer.status_code} {answer.text}"
+    if CANARY in answer.text or answer.headers["content-type"] != "application/problem+json":
+        return f"{route.name}, {bad.name}: said {answer.text}"
+    if answer.status_code == 400 and not answer.json()["errors"]:
+        return f"{route.name}, {bad.name}: no pointer"
+    return None
+
+
+@pytest.mark.parametrize("route", TAKING, ids=[route.name for route in TAKING])
+async def test_bad_bodies(start: Any, route: Route) -> None:
+    log = StringIO()
+    async with stage(start, log=log) as cast:
+        place = await furnish(cast)
+        person = {"signIn": cast.dan, "invite": cast.cleo}.get(route.name, cast.ana)
+        before = await rows(cast)
+        tries = made(route, place.bodies[route.name])
+        wrong = [found for bad in tries if (found := await check(person, route, place, bad))]
+        assert not wrong, f"{len(wrong)} of {len(tries)}\n" + "\n".join(wrong[:40])
+        assert await rows(cast) == before
+        assert (await cast.http.get("/health/ready")).status_code == 200
+        cast.running.lines.flush()
+        assert CANARY not in log.getvalue()
+        assert " error " not in log.getvalue()
+        assert len(tries) > 70
+
+
+async def test_the_good_body_is_good(cast: Cast) -> None:
+    """Else every test above would be about something else."""
+    place = await furnish(cast)
+    for route in TAKING:
+        if route.name == "signIn":
+            continue
+        person = cast.cleo if route.name == "invite" else cast.ana
+        for media in (
+            "application/json",
+            "Application/JSON",
+            'application/json; charset="UTF-8"',
+            "application/json;charset=utf-8",
+        ):
+            answer = await person.call(
+                route.method, place.at(route), json=place.bodies[route.name], headers={"Content-Type": media}
+            )
+            assert answer.status_code in (200, 201), (route.name, answer.text)
+
+
+async def test_text_is_kept_as_it_was_written(cast: Cast) -> None:
+    """Bidi overrides, joiners, emoji, newline and tab are a person's own; NFC is the only change."""
+    for text in ("\u202eevil", "a\u200db", "\U0001f468\u200d\U0001f469", "line\nline\ttab", "\ufeff", "\ufffd", "x" * 4000):
+        log = await cast.ana.log(monday(), kind="note", text=text)
+        assert log["body"]["text"] == text
+        assert (await cast.ana.get(f"/v1/patients/me/logs/{log['id']}")).json()["body"]["text"] == text
+    assert (await cast.ana.log(monday(), kind="note", text="e\u0301"))["body"]["text"] == "\u00e9"
+    for text in ("", "x" * 4001, "\r", "\u0000", "\u001b[31m"):
+        answer = await cast.ana.put(f"/v1/patients/me/logs/{uuid4()}", cast.ana.entry(monday(), kind="note", text=text))
+        assert answer.status_code == 400, repr(text)
+
+
+async def test_a_body_of_just_the_limit_is_read(cast: Cast) -> None:
+    import json
+
+    raw = json.dumps(cast.ana.entry(monday(), kind="mood", mood=3)).encode()
+    for size, status in ((65_536, 201), (65_537, 413)):
+        where = f"/v1/patients/me/logs/{uuid4()}"
+        answer = await cast.ana.call("PUT", where, content=raw + b" " * (size - len(raw)), headers=JSON)
+        assert answer.status_code == status
+
+
+async def test_routes_that_read_no_body_do_nothing_else_for_one(cast: Cast) -> None:
+    """A body sent to them is not read: large, broken or strange, the answer is that of none, and the next call works."""
+    place = await furnish(cast)
+    for route in ROUTES:
+        if route.body or route.open or route.name == "signOut":
+            continue
+        for content, headers in (
+            (b"x" * 200_000, JSON),
+            (b"[" * 5_000, JSON),
+            (b"\xff", {"Content-Type": "text/plain"}),
+            (b"x", {"Content-Encoding": "gzip"}),
+        ):
+            bare = await cast.ana.call(route.method, route.at(patient=cast.ana.id))
+            answer = await cast.ana.call(route.method, route.at(patient=cast.ana.id), content=content, headers=headers)
+            assert answer.status_code == bare.status_code < 500, route.name
+    assert (await cast.ana.get(place.at(next(one for one in ROUTES if one.name == "getLog")))).status_code == 200
+
+
+async def test_a_query_belongs_to_routes_that_have_one(cast: Cast) -> None:
+    """Elsewhere nothing in the URL goes unread: a token, a %ff, a repeated name are 400, and nothing is stored."""
+    place = await furnish(cast)
+    queries = ("%ff=1", "a=1&a=2", "access_token=cmp_x", "x=%EF%BF%BD", f"{CANARY}=1", "=", "%00", "limit=-1")
+    before = await rows(cast)
+    for route in ROUTES:
+        if route.open or route.name in ("invite", "signOut"):
+            continue
+        sent: dict[str, Any] = {"json": place.bodies[route.name]} if route.body else {}
+        path = place.at(route)
+        for query in queries:
+            answer = await cast.ana.call(route.method, f"{path}?{query}", **sent)
+            assert answer.status_code == 400, (route.name, query)
+            assert CANARY not in answer.text
+    assert await rows(cast) == before
