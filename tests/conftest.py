@@ -13,8 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 from support import cast as people
+from support import servers
 from support.clocks import ManualClock
-from support.engines import Engine, engines, postgres_version
+from support.engines import Engine, engines
 
 from companion import running, settings
 from companion.core.clock import Clock, SystemClock
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_report_header() -> str:
     names = ("litestar", "msgspec", "aiosqlite", "apscheduler", "uvicorn", "psycopg")
-    engines = f"SQLite {sqlite3.sqlite_version}, PostgreSQL {postgres_version()}, "
+    engines = f"SQLite {sqlite3.sqlite_version}, PostgreSQL {servers.version()}, "
     return engines + ", ".join(f"{name} {version(name)}" for name in names)
 
 

@@ -32,7 +32,7 @@ Scope = Literal[
     "profile:read",
 ]
 Language = Annotated[str, Meta(min_length=2, max_length=35, pattern=r"^[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*$")]
-Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$")]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r'^[^@\s<>,;:"()\[\]\\]+@[^@\s<>,;:"()\[\]\\]+$')]
 Code = Annotated[str, Meta(min_length=1, max_length=200)]
 
 

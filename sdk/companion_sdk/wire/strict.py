@@ -42,6 +42,14 @@ _CODES = (
 )
 
 
+_QUOTING = {
+    "Object contains unknown field": "unknown-field",
+    "Invalid value": "unknown-word",
+    "Invalid enum": "unknown-word",
+}
+"""Sentences of msgspec that quote the sender, with their code."""
+
+
 class Invalid(ValueError):
     """A request that breaks the contract: ``errors`` lists (JSON pointer, code) pairs, never a value."""
 
@@ -130,6 +138,15 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     return pointer, code
 
 
+def _explained(error: msgspec.ValidationError, raw: bytes) -> tuple[str, str]:
+    """As ``explain``; where the sentence quotes a sender who wrote a backtick, what reads like a path may be theirs."""
+    if b"`" in raw or b"\\u0060" in raw:
+        for sentence, code in _QUOTING.items():
+            if str(error).startswith(sentence):
+                return "", code
+    return explain(error)
+
+
 def decode(kind: type[T], raw: bytes, decoder: "msgspec.json.Decoder[T] | None" = None) -> T:
     """Decode one request body, by ``decoder`` where the caller keeps one for ``kind``.
 
@@ -151,7 +168,7 @@ def decode(kind: type[T], raw: bytes, decoder: "msgspec.json.Decoder[T] | None" 
             if tidied != tree:
                 return decoder.decode(msgspec.json.encode(tidied))
     except msgspec.ValidationError as error:
-        raise Invalid(explain(error)) from error
+        raise Invalid(_explained(error, raw)) from error
     except UnicodeDecodeError as error:
         raise Invalid(("", "utf-8")) from error
     except _Duplicate as error:
