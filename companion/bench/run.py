@@ -18,7 +18,7 @@ import msgspec
 from .. import settings
 from ..core.clock import SystemClock
 from ..core.ids import uuid7
-from . import data, load
+from . import data, load, scratch_postgres
 from .servers import Process
 
 Say = Callable[[str], None]
@@ -32,7 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     rows: tuple[int, int]
 
 
-QUICK = Plan(rounds=3, seconds=1.2, rows=(100_000, 1_000_000))
+QUICK = Plan(rounds=3, seconds=0.6, rows=(100_000, 1_000_000))
 WHOLE = Plan(rounds=7, seconds=4.0, rows=(100_000, 1_000_000))
 
 
@@ -86,11 +86,11 @@ def _get(path: str, tokens: list[str]) -> load.Make:
     return make
 
 
-async def bench(plan: Plan, say: Say, postgres: "Callable[[], tuple[str, str] | None] | None" = None) -> dict[str, Any]:
-    """Run it; the answer is what ``--json`` prints."""
+async def bench(plan: Plan, say: Say) -> dict[str, Any]:
+    """Run it; the answer is what ``--json`` prints. PostgreSQL is measured beside where a server can be started."""
     with tempfile.TemporaryDirectory(prefix="companion-bench-") as name:
         async with AsyncExitStack() as stack:
-            cases = await _cases(stack, Path(name), plan, say, postgres)
+            cases = await _cases(stack, Path(name), plan, say)
             for number in range(plan.rounds):
                 say(f"round {number + 1} of {plan.rounds}")
                 for case in cases:
@@ -101,9 +101,7 @@ async def bench(plan: Plan, say: Say, postgres: "Callable[[], tuple[str, str] | 
     return _told(cases, start, idle, memory, bare)
 
 
-async def _cases(
-    stack: AsyncExitStack, folder: Path, plan: Plan, say: Say, postgres: "Callable[[], tuple[str, str] | None] | None"
-) -> list[Case]:
+async def _cases(stack: AsyncExitStack, folder: Path, plan: Plan, say: Say) -> list[Case]:
     say("making the data")
     stores: dict[str, tuple[str, list[str]]] = {}
     for label, rows in (("put", 0), ("page_1e5", plan.rows[0]), ("page_1e6", plan.rows[1])):
@@ -125,9 +123,8 @@ async def _cases(
         Case("page_1e6", served["page_1e6"], _get("/v1/patients/me/logs?limit=100", tokens["page_1e6"])),
         Case("trend", served["page_1e6"], _get("/v1/patients/me/trends", tokens["page_1e6"])),
     ]
-    found = postgres() if postgres is not None else None
-    if found is not None:
-        database, keys = found
+    if scratch_postgres.is_here():
+        database, keys = stack.enter_context(scratch_postgres.databases())
         more = {"keys_database": keys, "key_file": str(folder / "postgres.key")}
         known = await data.prepare(settings.read({}, database=database, **more))
         environment = {f"COMPANION_{key.upper()}": value for key, value in more.items()}

@@ -15,14 +15,9 @@ from . import options, output
 def bench(quick: bool, as_json: bool) -> int:
     """Measure hello, a constant answer, our PUT, pages and trends in turn; read the ratios, not the rates."""
     plan = run.QUICK if quick else run.WHOLE
-    told = asyncio.run(run.bench(plan, lambda text: None if as_json else click.echo(text, err=True), _postgres))
+    told = asyncio.run(run.bench(plan, lambda text: None if as_json else click.echo(text, err=True)))
     output.show(as_json, told, _table(told))
     return 0
-
-
-def _postgres() -> tuple[str, str] | None:
-    """Two scratch databases of a PostgreSQL of this machine, where the development group has installed one."""
-    return None
 
 
 def _table(told: dict[str, Any]) -> str:
