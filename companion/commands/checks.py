@@ -40,14 +40,15 @@ class Finding(msgspec.Struct, frozen=True):
     fix: str = ""
 
     def __str__(self) -> str:
-        return f"{'ok ' if self.ok else 'BAD'} {self.check}: {self.seen}{f' — {self.fix}' if self.fix else ''}"
+        line = f"{'ok ' if self.ok else 'BAD'} {self.check}: {self.seen}{f' — {self.fix}' if self.fix else ''}"
+        return " ".join(line.split())
 
 
 def times(settings: Settings) -> Times | None:
     """What the database knows; None if it cannot be asked (another check says why)."""
     try:
         return operating.look(settings, custody.times)
-    except (StartUpError, Problem, SealBroken, KeyMissing, sqlite3.Error, OSError):
+    except (StartUpError, Problem, SealBroken, KeyMissing, sqlite3.Error, OSError, OverflowError):
         return None
 
 

@@ -36,7 +36,8 @@ def waiting(what: str) -> Generator[None, None, None]:
 
 
 def failed(text: str, arguments: Sequence[str]) -> int:
-    """Say what went wrong: on stderr, and with ``--json`` as a document on stdout; the exit code."""
+    """Say what went wrong in one line: on stderr, and with ``--json`` as a document on stdout; the exit code."""
+    text = " ".join(text.split())
     if "--json" in arguments:
         show(True, {"error": text}, text)
     click.echo(f"companion: {text}", err=True)

@@ -70,7 +70,7 @@ _ALL_TOKENS = sql(f"SELECT {_COLUMNS} FROM tokens ORDER BY hash")
 _TOKEN = sql(f"SELECT {_COLUMNS} FROM tokens WHERE id = :id {{lock}}")
 _TOKEN_READ = sql(f"SELECT {_COLUMNS} FROM tokens WHERE id = :id")
 _REVOKE = sql("UPDATE tokens SET revoked_at = :now, sealed = :sealed WHERE hash = :hash")
-_DROP_TOKEN = sql("DELETE FROM tokens WHERE hash = :hash")
+_RENEW = sql("UPDATE tokens SET hash = :renewed, sealed = :sealed WHERE hash = :hash")
 
 
 def _uuid(raw: bytes | None) -> UUID | None:
@@ -168,10 +168,10 @@ def revoke(tx: Tx, token: TokenRow) -> None:
 
 
 def renew(tx: Tx, token: TokenRow, new_hash: bytes) -> TokenRow:
-    """Give a token a new secret; the old one ends."""
+    """Give a token a new secret; the old one ends. The row stays: whoever waits for its lock must find it after us."""
     renewed = msgspec.structs.replace(token, hash=new_hash)
-    tx.run(_DROP_TOKEN, hash=token.hash)
-    add_token(tx, renewed)
+    sealed = tx.vault.seal(renewed.owner, _bound_token(renewed), msgspec.json.encode(renewed.label))
+    tx.run(_RENEW, hash=token.hash, renewed=new_hash, sealed=sealed)
     return renewed
 
 
@@ -183,7 +183,10 @@ _ADD_INVITE = sql(
 _INVITE = sql(f"SELECT {_INVITE_COLUMNS} FROM invites WHERE code_hash = :code {{lock}}")
 _INVITE_BY_ID = sql(f"SELECT {_INVITE_COLUMNS} FROM invites WHERE id = :id {{lock}}")
 _ALL_INVITES = sql(f"SELECT {_INVITE_COLUMNS} FROM invites ORDER BY code_hash")
-_DROP_INVITE = sql("DELETE FROM invites WHERE code_hash = :code")
+_SET_INVITE = sql(
+    "UPDATE invites SET code_hash = :code, author_id = :author, created_at = :created, expires_at = :expires, "
+    "used_at = :used, device_id = :device, token_hash = :token, sealed = :sealed WHERE id = :id"
+)
 
 
 def _bound_invite(invite: InviteRow) -> bytes:
@@ -218,6 +221,10 @@ def _invite(tx: Tx, row: Row) -> InviteRow:
     return invite
 
 
+def _sealed_invite(tx: Tx, invite: InviteRow) -> bytes:
+    return tx.vault.seal(invite.patient_id, _bound_invite(invite), b"")
+
+
 def add_invite(tx: Tx, invite: InviteRow) -> None:
     tx.run(
         _ADD_INVITE,
@@ -230,7 +237,7 @@ def add_invite(tx: Tx, invite: InviteRow) -> None:
         used=invite.used_at,
         device=_blob(invite.device_id),
         token=invite.token_hash,
-        sealed=tx.vault.seal(invite.patient_id, _bound_invite(invite), b""),
+        sealed=_sealed_invite(tx, invite),
     )
 
 
@@ -248,9 +255,20 @@ def all_invites(tx: Tx) -> list[InviteRow]:
     return [_invite(tx, row) for row in tx.all(_ALL_INVITES)]
 
 
-def set_invite(tx: Tx, before: InviteRow, after: InviteRow) -> None:
-    tx.run(_DROP_INVITE, code=before.code_hash)
-    add_invite(tx, after)
+def set_invite(tx: Tx, invite: InviteRow) -> None:
+    """Change what may change of an invite. The row stays: whoever waits for its lock must find it after us."""
+    tx.run(
+        _SET_INVITE,
+        id=invite.id.bytes,
+        code=invite.code_hash,
+        author=invite.author_id.bytes,
+        created=invite.created_at,
+        expires=invite.expires_at,
+        used=invite.used_at,
+        device=_blob(invite.device_id),
+        token=invite.token_hash,
+        sealed=_sealed_invite(tx, invite),
+    )
 
 
 _ADD_CODE = sql(

@@ -72,7 +72,7 @@ def make_invite(tx: Tx, actor: Actor, patient: UUID, made: UUID | None) -> wire.
     if before is None:
         keys.add_invite(tx, after)
     else:
-        keys.set_invite(tx, before, after)
+        keys.set_invite(tx, after)
     return wire.Invite(code=code, patient_id=patient, expires_at=expires)
 
 
@@ -132,7 +132,7 @@ def _sign_in_patient(tx: Tx, request: wire.InviteSignIn) -> wire.SignedIn:
     row = token_row(tx, token, "device", patient.clinic_id, expires, patient=patient.id, device=device, label=label)
     keys.add_token(tx, row)
     used = msgspec.structs.replace(invite, used_at=invite.used_at or micros(tx.now), device_id=device, token_hash=row.hash)
-    keys.set_invite(tx, invite, used)
+    keys.set_invite(tx, used)
     patient = profile.follow_zone(tx, patient, request.device.zone)
     return wire.SignedIn(access_token=token, expires_at=expires, me=profile.of_patient(tx, patient))
 

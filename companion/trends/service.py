@@ -20,6 +20,8 @@ from . import rules
 
 LAST_DAYS = 90
 LONGEST = 3 * 366
+EARLIEST = date(1900, 1, 1)
+"""No entry lies before it, and the days before its ranges can still be counted."""
 _KINDS = frozenset(kind for kind, _ in rules.SERIES.values())
 
 
@@ -37,6 +39,8 @@ def trends(tx: Tx, actor: Actor, patient: str, asked: TrendsAsked) -> wire.Trend
     kinds = frozenset(rules.SERIES[name][0] for name in wanted)
     grant = gate.to_read(tx, actor, patient, "trends:read", "trends", kinds)
     last = asked.last or _today(tx, grant)
+    if last < EARLIEST:
+        raise Invalid(("/to", "out-of-range"))
     first = asked.first or last - timedelta(days=LAST_DAYS - 1)
     if not 0 <= (last - first).days < LONGEST:
         raise Invalid(("/from", "out-of-range"))

@@ -187,10 +187,7 @@ class _Reply:
             await self.problem(refusal)
             return
         exchange.status = status
-        headers = message["headers"]
-        if status in (204, 304):  # RFC 9110 §8.6, §15.4.5: no body, so no length of one
-            headers = [pair for pair in headers if pair[0].lower() not in (b"content-length", b"content-type")]
-        message["headers"] = [*headers, *self._always()]
+        message["headers"] = [*message["headers"], *self._always()]
         await self._send(message)
 
     async def no_such_path(self) -> None:

@@ -9,17 +9,22 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from support.cast import Cast, Person, monday
+from support.cast import OPERATOR, Cast, Person, monday
 from support.cli import Cli, run
 from support.engines import Engine
 from support.life import Hand, Life
 
+from companion.consent import gate
 from companion.core import backup as files
+from companion.core.actors import Actor
+from companion.core.db import Tx
 from companion.core.errors import StartUpError
+from companion.logs import service as logs
+from companion_sdk.wire import LogIn, Note
 
 
 def key_file(engine: Engine) -> Path:
@@ -256,16 +261,26 @@ async def test_a_backup_of_many_rows_holds_up_no_writer(cast: Cast, engine: Engi
     if engine.name != "sqlite":
         return
     path = Path(engine.options["database"].removeprefix("sqlite:///"))
+    await cast.running.db.write(OPERATOR, _fill, cast.ana.id)
     done: list[str] = []
-    writer = asyncio.create_task(_write(cast.ana, done))
+    writers = [asyncio.create_task(_write(person, done)) for person in (cast.ana, cast.ben)]
     while len(done) < 20:
         await asyncio.sleep(0.01)
     before = len(done)
-    await asyncio.wait_for(asyncio.to_thread(files.save, path, tmp_path / "b", "data", 99), 20)
-    await asyncio.sleep(0.2)
+    bytes_ = await asyncio.wait_for(asyncio.to_thread(files.save, path, tmp_path / "b", "data", 99), 5)
+    assert bytes_ > 12_000_000
     assert len(done) > before
-    writer.cancel()
-    await asyncio.gather(writer, return_exceptions=True)
+    for writer in writers:
+        writer.cancel()
+    await asyncio.gather(*writers, return_exceptions=True)
+
+
+def _fill(tx: Tx, actor: Actor, patient: UUID) -> None:
+    """Twelve megabytes of diary."""
+    grant = gate.for_operator(tx, actor, patient)
+    for _ in range(3_000):
+        entry = LogIn(at=monday(), zone="UTC", body=Note(text="x" * 4_000))
+        logs.put(tx, grant, uuid4(), entry, logs.IfMatch())
 
 
 def test_pg_dump_that_is_missing_or_refuses_is_said(

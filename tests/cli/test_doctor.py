@@ -175,3 +175,15 @@ def test_a_backup_is_remembered_for_doctor(small: settings.Settings, tmp_path: P
     found = checks.backup(max(known.beats.values()), known)
     assert found.ok
     assert found.seen.startswith("data saved 0.0 h ago")
+
+
+def test_a_server_that_cannot_be_reached_is_one_line_each(tmp_path: Path) -> None:
+    away = "postgresql://companion:not-a-secret@127.0.0.1:1"
+    there = settings.read(
+        {}, database=f"{away}/data", keys_database=f"{away}/keys", key_file=str(tmp_path / "companion.key")
+    )
+    bad(checks.schema(there), "cannot be used", "COMPANION_DATABASE")
+    said = run("doctor", "--database", there.database, "--keys-database", there.keys_database, "--key-file", there.key_file)
+    assert said.code == 1
+    assert len(said.out.splitlines()) == 8
+    assert "not-a-secret" not in said.out + said.err

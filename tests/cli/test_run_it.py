@@ -20,7 +20,7 @@ ROWS = re.findall(r"^\| `(COMPANION_\w+)` \| (?:`([^`]*)`)? ?\| (.+) \|$", PAGE,
 
 def script(page: str, port: int) -> str:
     """The page's blocks as one shell script, its Python fed to Python."""
-    lines = ["set -eu"]
+    lines = ["set -eu", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT"]
     for language, code in re.findall(r"```(bash|python)\n(.*?)```", page, re.DOTALL):
         lines.append(code if language == "bash" else f"python - <<'PYTHON'\n{code}PYTHON\n")
     return "\n".join(lines).replace("127.0.0.1:8000", f"127.0.0.1:{port}")

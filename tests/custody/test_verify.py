@@ -168,6 +168,18 @@ async def test_a_removed_patient_or_feed_is_found(life: Life, hand: Hand) -> Non
     assert await life.faults() == []
 
 
+async def test_entries_whose_patient_is_gone_from_everywhere_else_are_found(life: Life, hand: Hand) -> None:
+    ben = life.cast.ben.id
+    for table in ("tokens", "invites", "feeds", "patients"):
+        hand.run(f"DELETE FROM {table} WHERE patient_id = ?", ben.bytes)
+    assert [(fault.table, fault.patient_id) for fault in await life.faults()] == [("patients", ben)]
+
+
+async def test_a_removed_reminder_that_was_tried_is_found(life: Life, hand: Hand) -> None:
+    hand.remove("nudges", hand.one("nudges"))
+    assert [(fault.table, fault.patient_id) for fault in await life.faults()] == [("deliveries", life.cast.ana.id)]
+
+
 async def test_a_removed_clinic_or_clinician_is_found(life: Life, hand: Hand) -> None:
     for table, row in (("clinics", hand.one("clinics")), ("clinicians", hand.one("clinicians"))):
         hand.remove(table, row)

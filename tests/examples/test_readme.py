@@ -72,3 +72,10 @@ def test_the_commands_of_a_fresh_clone_are_these() -> None:
     assert "pip install uv && uv run companion demo" in commands
     assert "pip install uv && uv run --group dev pytest" in commands
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_running_it_for_a_clinic_is_the_operators_page() -> None:
+    """``tests/cli/test_run_it.py`` runs that page from an empty folder; what stands here is the same, word for word."""
+    page = (ROOT / "companion" / "docs" / "run_it.md").read_text()
+    section = page[: page.index("# Keep it running")].removeprefix("# Run it for your clinic").strip()
+    assert section in README

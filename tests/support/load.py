@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-
 _FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -86,7 +85,8 @@ async def put_twice(port: int, token: str, puts: Sequence[Put], clients: int = 6
         first, second = Line(port, token), Line(port, token)
         while waiting:
             place, entry = waiting.pop()
-            statuses[place] = tuple(await asyncio.gather(first.put(entry), second.put(entry)))
+            one, other = await asyncio.gather(first.put(entry), second.put(entry))
+            statuses[place] = (one, other)
         first.close()
         second.close()
 

@@ -17,7 +17,10 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes here").decod
 
 @dataclass
 class Hook:
-    """A webhook receiver: what came, and what to answer (the last answer stands for all that follow)."""
+    """A webhook receiver: what came, and what to answer (the last answer stands for all that follow).
+
+    ``flying`` are the senders' ports whose requests are not answered yet.
+    """
 
     url: str = ""
     secret: str = SECRET
@@ -27,12 +30,17 @@ class Hook:
     raw: list[bytes] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     forged: int = 0
+    flying: set[int] = field(default_factory=set)
     before: Callable[[], Awaitable[None]] | None = None
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
+        assert request.transport is not None
+        port = request.transport.get_extra_info("peername")[1]
+        self.flying.add(port)
         if self.before is not None:
             await self.before()
+        self.flying.discard(port)
         if not self._is_signed(request, body):
             self.forged += 1
             return web.Response(status=400)

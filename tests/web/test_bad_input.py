@@ -4,11 +4,14 @@ from io import StringIO
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from support.cast import Cast, Person, monday
 from support.stage import stage
 from web.bad_bodies import CANARY, FITS, JSON, VALUES, Bad, fields, inside, replaced, value_at, whole
 from web.table import ROUTES, Place, Route, furnish, rows
+
+from companion import app
 
 TAKING = [route for route in ROUTES if route.body]
 
@@ -159,3 +162,24 @@ async def test_a_query_belongs_to_routes_that_have_one(cast: Cast) -> None:
             assert answer.status_code == 400, (route.name, query)
             assert CANARY not in answer.text
     assert await rows(cast) == before
+
+
+EDGES = ("0001-01-01", "9999-12-31", "2000-01-01", "1969-12-31", "0000-01-01", "2026-02-30", "x", "", "%00", "%D9%A1")
+
+
+async def test_no_query_is_a_failure(cast: Cast) -> None:
+    """Every parameter of every route at its edges, and one that is none: 400 or an answer, never 5xx."""
+    await furnish(cast)
+    asked = 0
+    for handler in app.HANDLERS:
+        kind = handler.opt.get("query")
+        if kind is None:
+            continue
+        route = next(one for one in ROUTES if one.name == handler.operation_id)
+        for field in (*msgspec.structs.fields(kind), None):
+            name = "nothing" if field is None else field.encode_name
+            for value in (*EDGES, "-1", "0", "501", "9" * 30, "1e9", "NaN", "A" * 5000, "a,b,,c", ","):
+                answer = await cast.ana.get(f"{route.at(patient='me')}?{name}={value}")
+                assert answer.status_code in (200, 400), (route.name, name, value)
+                asked += 1
+    assert asked > 200

@@ -113,6 +113,11 @@ async def test_strangers_are_kept_waiting_by_address(start: Any, clock: ManualCl
             assert answer.headers["ratelimit"] == '"calls";r=0;t=2'
             assert answer.json()["type"] == "/problems/rate-limited"
             assert answer.headers["x-request-id"] == answer.json()["request_id"]
+        right = (await cast.ana.post("/v1/me/invites")).json()["code"]
+        guess = {"method": "invite", "code": right, "device": {"name": "p", "zone": "UTC"}}
+        for headers in ({}, cast.dan.headers, {"Authorization": f"Bearer {new_token()}"}):
+            answer = await cast.http.post("/v1/sign-in", json=guess, headers=headers)
+            assert answer.status_code == 429, "no code is tried any more, not even the right one"
         for path in ("/v1/service", "/v1/crisis", "/health/live"):
             assert (await cast.http.get(path)).status_code == 200, "help and health are for everybody"
         for _ in range(20):
