@@ -71,7 +71,7 @@ class Vault:
         self._derive = hmac.new(master, b"companion derived keys", sha256).digest()
         self._stamps = hmac.new(self._derive, b"stamp", sha256).digest()
         self._keys = keys
-        self._open: dict[UUID, AESGCM] = {}
+        self._open: dict[int, AESGCM] = {}  # by the id's number: a UUID hashes in Python
         self._lock = threading.Lock()
         self._prove()
 
@@ -105,7 +105,7 @@ class Vault:
             self._keys.add(owner.bytes, self._wrap(AESGCM.generate_key(256), owner.bytes))
 
     def _key(self, owner: UUID) -> AESGCM:
-        key = self._open.get(owner)
+        key = self._open.get(owner.int)
         if key is None:
             wrapped = self._keys.get(owner.bytes)
             if wrapped is None:
@@ -117,7 +117,7 @@ class Vault:
             with self._lock:
                 if len(self._open) >= _CACHE:
                     self._open.clear()
-                self._open[owner] = key
+                self._open[owner.int] = key
         return key
 
     def seal(self, owner: UUID, bound: bytes, plain: bytes) -> bytes:

@@ -46,6 +46,10 @@ _PAGE_OF_KIND = sql(
     f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND (at, id) < (:at, :id) AND at >= :since AND kind = :kind "
     "AND current = 1 AND deleted = 0 AND day >= :first AND day <= :last ORDER BY at DESC, id DESC LIMIT :limit"
 )
+_ANSWERS = sql(
+    f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND at >= :since AND kind = :kind AND current = 1 "
+    "AND deleted = 0 AND day >= :first AND day <= :last ORDER BY at DESC, id DESC"
+)
 _HAS = sql(
     "SELECT 1 FROM logs WHERE patient_id = :patient AND at >= :since AND at < :until AND kind = :kind "
     "AND day = :day AND current = 1 AND deleted = 0 LIMIT 1"
@@ -107,7 +111,7 @@ def read(tx: Tx, grant: Grant, row: Row) -> wire.Log:
         recorded_at=instant(row[10]),
         deleted=bool(row[12]),
         skewed=row[11] > SKEWED,
-        author_id=UUID(bytes=bytes(row[9])),
+        author_id=grant.patient if row[9] == row[0] else UUID(bytes=bytes(row[9])),
         body=_body.decode(plain),
     )
 
@@ -206,6 +210,24 @@ def page(tx: Tx, grant: Grant, kind: str | None, span: Span, before: tuple[int, 
     }
     rows = tx.all(_PAGE, **common) if kind is None else tx.all(_PAGE_OF_KIND, kind=kind, **common)
     return [read(tx, grant, row) for row in rows]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What statistics need of an entry: its local day and zone, and what it says."""
+
+    day: date
+    zone: str
+    body: wire.Body
+
+
+def answers(tx: Tx, grant: Grant, kind: str, span: Span) -> list[Answer]:
+    """Every current entry of a kind in a span, newest first."""
+    found: list[Answer] = []
+    for row in tx.all(_ANSWERS, patient=grant.patient.bytes, kind=kind, since=span.since, first=span.first, last=span.last):
+        body = _body.decode(tx.vault.open(grant.patient, bound(row), bytes(row[_SEALED])))
+        assert body is not None  # only a tombstone has none
+        found.append(Answer(date.fromisoformat(row[7]), row[6], body))
+    return found
 
 
 def has_entry(tx: Tx, grant: Grant, kind: str, day: date, since: int, until: int) -> bool:

@@ -1,6 +1,6 @@
 """Daily series and the sobriety ledger of one patient, each from the kinds the caller may see. Writes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import msgspec
@@ -15,6 +15,7 @@ from ..core.actors import Actor
 from ..core.db import Tx
 from ..core.errors import Invalid
 from ..logs import service as logs
+from ..logs.service import Answer
 from ..people import service as people
 from . import rules
 
@@ -45,7 +46,7 @@ def trends(tx: Tx, actor: Actor, patient: str, asked: TrendsAsked) -> wire.Trend
     if not 0 <= (last - first).days < LONGEST:
         raise Invalid(("/from", "out-of-range"))
     early = first - timedelta(days=max(rules.WINDOWS) - 1)
-    entries = {kind: list(logs.entries(tx, grant, kind, early, last)) for kind in kinds & grant.categories}
+    entries = {kind: logs.answers(tx, grant, kind, early, last) for kind in kinds & grant.categories}
     return wire.Trends(
         from_=first,
         to=last,
@@ -57,7 +58,7 @@ def trends(tx: Tx, actor: Actor, patient: str, asked: TrendsAsked) -> wire.Trend
     )
 
 
-def _values(entries: list[wire.Log], field: str) -> Iterator[tuple[date, float]]:
+def _values(entries: Sequence[Answer], field: str) -> Iterator[tuple[date, float]]:
     for log in entries:
         value = getattr(log.body, field)
         if value is not None:
@@ -74,7 +75,7 @@ def sobriety(tx: Tx, actor: Actor, patient: str, substance: str | None, on: date
     day = on or _today(tx, grant)
     check_ins = [
         CheckIn(log.day, log.zone, log.body)
-        for log in logs.entries(tx, grant, "sobriety", None, None)
+        for log in logs.answers(tx, grant, "sobriety", None, None)
         if isinstance(log.body, wire.Sobriety)
     ]
     return summary(check_ins, day, substance)
