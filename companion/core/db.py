@@ -64,7 +64,10 @@ class Tx(ABC):
             reaction(self, event)
 
     def owe(self, verb: Callable[Concatenate["Tx", Actor, P], R], *args: P.args, **kwargs: P.kwargs) -> None:
-        """A write that must be on disk before this read is answered (a disclosure); same caller, a unit of its own."""
+        """A write that must be on disk before this is answered (a disclosure), by the same caller.
+
+        After a read it is a unit of its own; in a unit that writes it is the end of that unit.
+        """
         if kwargs:
             raise TypeError("an owed verb takes positional arguments")
         self._owed.append((verb, args))
@@ -146,8 +149,14 @@ class Database(ABC):
         Raises:
             Problem: what the verb refused; ``busy`` or ``storage-unavailable`` when nothing was done.
         """
-        loop = asyncio.get_running_loop()
-        unit = Unit(caller, lambda tx, actor: verb(tx, actor, *args, **kwargs), loop.create_future())
+
+        def whole(tx: Tx, actor: Actor) -> R | Refusal:
+            answer = verb(tx, actor, *args, **kwargs)
+            for owed_verb, owed_args in tx._owed:  # pyright: ignore[reportPrivateUsage]
+                owed_verb(tx, actor, *owed_args)
+            return answer
+
+        unit = Unit(caller, whole, asyncio.get_running_loop().create_future())
         self._enqueue(unit)
         return await unit.waiter
 

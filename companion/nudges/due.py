@@ -14,6 +14,7 @@ from ..consent.gate import Grant
 from ..core.actors import Actor
 from ..core.clock import instant, micros
 from ..core.db import Row, Tx
+from ..core.errors import NotFound
 from ..logs import service as logs
 from ..people import service as people
 from ..post.message import Message, Outcome
@@ -35,6 +36,8 @@ class ToDo(msgspec.Struct, frozen=True):
 
 def to_do(tx: Tx, actor: Actor) -> ToDo:
     """What waits for a worker (job); reads only."""
+    if actor.role != "system":
+        raise NotFound
     wanted = store.next_extend(tx)
     return ToDo(wanted is not None and wanted <= micros(tx.now), ledger.next_time(tx))
 
@@ -99,6 +102,8 @@ def claim(tx: Tx, actor: Actor, owner: str, lease: float, limit: int) -> Claimed
     A row to send gets a lease of ``lease`` seconds and the next attempt number in the same conditional update that keeps the
     decision; a row whose lease ran out is taken over the same way. A row that cannot be read is looked at again in an hour.
     """
+    if actor.role != "system":
+        raise NotFound
     here = _Round(tx, actor, owner, lease)
     sends: list[Send] = []
     broken: list[UUID] = []
@@ -247,6 +252,8 @@ class Settled(msgspec.Struct, frozen=True):
 
 def settle(tx: Tx, actor: Actor, owner: str, done: Sequence[Done]) -> Settled:
     """Keep what became of sends (job): only while this worker's lease and attempt still stand."""
+    if actor.role != "system":
+        raise NotFound
     off: list[UUID] = []
     fenced: list[UUID] = []
     for one in done:

@@ -13,7 +13,7 @@ What a step returns tells its loop whether to take another at once, and else whe
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ import msgspec
 from companion_sdk import wire
 
 from ..core.actors import System
-from ..core.clock import Clock, instant
+from ..core.clock import Clock, instant, micros
 from ..core.db import Database
 from ..core.errors import Problem
 from ..core.lines import Lines
@@ -36,6 +36,8 @@ GROUP = 16
 PAUSE = 0.1
 LONGEST = 10.0
 _RETRY = 0.2
+FURTHEST = timedelta(days=1)
+"""No step asks to be called later than that: when a row is looked at again is bound by no seal."""
 
 
 class Sender(Protocol):
@@ -63,13 +65,12 @@ class Next(msgspec.Struct, frozen=True):
 async def step(db: Database, post: Sender, clock: Clock, worker: Worker) -> Next:
     """Take one step; the numbers are those of the module's docstring."""
     to_do = await db.read(JOB, due.to_do)
-    now = clock.now()
-    at = None if to_do.next_at is None else instant(to_do.next_at)
+    now, latest = micros(clock.now()), micros(clock.now() + FURTHEST)
     extended = await db.write(JOB, making.extend, EXTEND) if to_do.extend else 0
-    looked = await _send_due(db, post, clock, worker) if at is not None and at <= now else 0
-    if extended or looked:
-        return Next(not worker.stopping(), at)
-    return Next(False, at)
+    is_due = to_do.next_at is not None and to_do.next_at <= now
+    looked = await _send_due(db, post, clock, worker) if is_due else 0
+    following = None if to_do.next_at is None else instant(max(now, min(to_do.next_at, latest)))
+    return Next(bool(extended or looked) and not worker.stopping(), following)
 
 
 async def _send_due(db: Database, post: Sender, clock: Clock, worker: Worker) -> int:

@@ -84,7 +84,7 @@ _PUSH = sql("UPDATE nudges SET next_try_at = :at WHERE patient_id = :patient AND
 _ONE = sql(f"SELECT {COLUMNS} FROM nudges WHERE patient_id = :patient AND due_at = :due_at AND id = :id")
 _BY_PLAN = sql(
     f"SELECT {COLUMNS} FROM nudges WHERE patient_id = :patient AND plan_id = :plan AND day >= :since "
-    "ORDER BY day, slot, zone {collate}"
+    "ORDER BY day, slot {collate}, zone {collate}"
 )
 _BY_DAY = sql(
     f"SELECT {COLUMNS} FROM nudges WHERE patient_id = :patient AND due_at >= :since AND due_at < :until AND day = :day "

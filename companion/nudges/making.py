@@ -34,7 +34,7 @@ _LOOK_BACK = timedelta(days=4)
 _RUN = 500
 _LATER = timedelta(hours=1)
 _MICROSECOND = timedelta(microseconds=1)
-POISON = (SealBroken, KeyMissing, NotFound, msgspec.MsgspecError, ValueError, LookupError)
+POISON = (SealBroken, KeyMissing, NotFound, msgspec.MsgspecError, ValueError, LookupError, OverflowError)
 """What one broken row may raise. Never the database's own errors: after those the transaction may be gone."""
 
 
@@ -64,6 +64,8 @@ def as_system(tx: Tx, patient: UUID) -> Grant:
 
 def extend(tx: Tx, actor: Actor, limit: int) -> int:
     """Make rows for up to ``limit`` plans that want some (job); how many were looked at."""
+    if actor.role != "system":
+        raise NotFound
     rows = store.to_extend(tx, micros(tx.now), limit)
     for row in rows:
         with spared(tx) as broken:
@@ -79,7 +81,7 @@ def _extend(tx: Tx, grant: Grant, plan: store.PlanRow, extend_at: datetime) -> N
     assert plan.body is not None
     zone = people.patient_of(tx, grant.patient).profile.zone
     next_at: int | None = None
-    reached = extend_at + AHEAD - _MICROSECOND
+    reached = max(extend_at + AHEAD, instant(plan.recorded_at)) - _MICROSECOND
     for made, found in enumerate(occurrences(plan.body.plan, zone, reached, key=str(plan.id))):
         if found.due > tx.now + AHEAD or made == _RUN:
             next_at = micros(found.due - AHEAD)

@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import inspect
 import sqlite3
-import sys
 import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -18,10 +16,10 @@ from support.clocks import ManualClock
 from support.engines import Engine
 
 from companion import settings, storage
-from companion.core import audit, errors
+from companion.core import audit
 from companion.core.actors import ANONYMOUS, Actor, Bearer
 from companion.core.db import Database, Row, Tx
-from companion.core.errors import Busy, NotFound, Problem, Refusal, Unauthenticated
+from companion.core.errors import Busy, NotFound, Refusal, Unauthenticated
 from companion.core.ids import new_token
 from companion.core.sql import Statement
 from companion.people import service as people
@@ -217,6 +215,23 @@ async def test_an_answer_whose_debt_cannot_be_paid_is_not_given(db: Database) ->
         await db.read(ANONYMOUS, looks)
 
 
+async def test_what_a_write_owes_is_part_of_it(db: Database) -> None:
+    def pays_and_fails(tx: Tx, actor: Actor) -> None:
+        put(tx, actor, "owed")
+        raise NotFound
+
+    def writes(tx: Tx, actor: Actor, debt: Callable[..., None]) -> str:
+        tx.owe(debt, *(["looked"] if debt is put else []))
+        put(tx, actor, "written")
+        return "answer"
+
+    assert await db.write(ANONYMOUS, writes, put) == "answer"
+    assert await db.read(ANONYMOUS, seen) == ["looked", "written"]
+    with pytest.raises(NotFound):
+        await db.write(ANONYMOUS, writes, pays_and_fails)
+    assert await db.read(ANONYMOUS, seen) == ["looked", "written"]
+
+
 async def test_a_read_cannot_write(db: Database) -> None:
     with pytest.raises((sqlite3.OperationalError, psycopg.errors.ReadOnlySqlTransaction)):
         await db.read(ANONYMOUS, put, "a")
@@ -393,6 +408,28 @@ async def test_closing_refuses_new_work_and_finishes_what_waits(engine: Engine, 
         await again.close()
 
 
+async def test_while_a_last_read_runs_nothing_new_is_written(engine: Engine, clock: ManualClock) -> None:
+    db = await storage.open_database(settings.read({}, **engine.options), clock)
+    looked, looking = threading.Event(), threading.Event()
+
+    def looks(tx: Tx, actor: Actor) -> str:
+        looking.set()
+        assert looked.wait(20)
+        return "seen"
+
+    last = asyncio.create_task(db.read(ANONYMOUS, looks))
+    try:
+        assert await asyncio.to_thread(looking.wait, 20)
+        closing = asyncio.create_task(db.close())
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy):
+            await db.write(ANONYMOUS, put, "late")
+    finally:
+        looked.set()
+    await asyncio.wait_for(closing, 20)
+    assert await last == "seen"
+
+
 async def test_closing_ends_the_threads(engine: Engine, clock: ManualClock) -> None:
     before = set(threading.enumerate())
     db = await storage.open_database(settings.read({}, **engine.options), clock)
@@ -409,80 +446,3 @@ async def test_folding_the_log_of_writes_changes_nothing(db: Database) -> None:
     await db.write(ANONYMOUS, put, "a")
     await db.checkpoint()
     assert await db.read(ANONYMOUS, seen) == ["a"]
-
-
-# every failure of a driver has a word
-
-
-def postgres_errors() -> list[type[psycopg.Error]]:
-    found = [kind for _, kind in inspect.getmembers(psycopg.errors, inspect.isclass)]
-    return [kind for kind in found if issubclass(kind, psycopg.Error)]
-
-
-def word(problem: Problem | None) -> str:
-    return "bug" if problem is None else problem.word
-
-
-def test_every_class_of_sqlstate_is_decided() -> None:
-    states = {state for kind in postgres_errors() if isinstance(state := getattr(kind, "sqlstate", None), str)}
-    assert len(states) > 200
-    undecided = {state for state in states if not {state, state[:2], state[:1]} & errors._POSTGRES.keys()}
-    assert undecided == set()
-
-
-POSTGRES_WORDS = {
-    "storage-unavailable": """AdminShutdown CrashShutdown CannotConnectNow DatabaseDropped DiskFull OutOfMemory
-        TooManyConnections IoError DataCorrupted IndexCorrupted ConnectionFailure ConnectionTimeout ReadOnlySqlTransaction
-        InvalidPassword InsufficientPrivilege OperationalError StatementCompletionUnknown IdleInTransactionSessionTimeout
-        InternalError_""",
-    "busy": "DeadlockDetected SerializationFailure LockNotAvailable QueryCanceled TransactionTimeout",
-    "bug": """UniqueViolation ForeignKeyViolation UndefinedTable SyntaxError NumericValueOutOfRange InFailedSqlTransaction
-        ProgrammingError InterfaceError DataError InternalError NotSupportedError CardinalityViolation
-        TransactionIntegrityConstraintViolation FeatureNotSupported""",
-}
-
-
-@pytest.mark.parametrize(("expected", "names"), POSTGRES_WORDS.items())
-def test_failures_of_postgresql_have_their_word(expected: str, names: str) -> None:
-    for name in names.split():
-        assert word(errors.from_postgres(getattr(psycopg.errors, name)("it failed"))) == expected, name
-
-
-def test_every_failure_of_postgresql_has_a_word() -> None:
-    words = Counter(word(errors.from_postgres(kind("it failed"))) for kind in postgres_errors())
-    assert words.keys() == {"storage-unavailable", "busy", "bug"}
-    assert words["bug"] > 150
-
-
-SQLITE_WORDS = {
-    "storage-unavailable": "AUTH CANTOPEN CORRUPT FULL IOERR NOLFS NOMEM NOTADB PERM PROTOCOL READONLY",
-    "busy": "BUSY INTERRUPT LOCKED",
-    "bug": "ABORT CONSTRAINT EMPTY ERROR FORMAT INTERNAL MISMATCH MISUSE NOTFOUND NOTICE RANGE SCHEMA TOOBIG WARNING",
-}
-"""The primary result codes of https://www.sqlite.org/rescode.html but OK, ROW and DONE."""
-
-
-def sqlite_codes() -> dict[str, int]:
-    """Every result code this Python knows: 1 to 28 and what extends them (the low byte is the primary code)."""
-    found = {
-        name: code for name in dir(sqlite3) if name.startswith("SQLITE_") and isinstance(code := getattr(sqlite3, name), int)
-    }
-    primary = {name for names in SQLITE_WORDS.values() for name in names.split()}
-    return {name: code for name, code in found.items() if name.split("_")[1] in primary and 1 <= code & 0xFF <= 28}
-
-
-def test_every_failure_of_sqlite_has_a_word() -> None:
-    decided = {name: expected for expected, names in SQLITE_WORDS.items() for name in names.split()}
-    assert len(decided) == 28
-    codes = sqlite_codes()
-    assert len(codes) > 80
-    for name in codes:
-        error = sqlite3.OperationalError("it failed")
-        error.sqlite_errorname = name
-        assert word(errors.from_sqlite(error)) == decided[name.split("_")[1]], name
-    assert errors.from_sqlite(sqlite3.ProgrammingError("closed")) is None
-
-
-def test_psycopg_is_not_needed_to_name_a_problem() -> None:
-    source = inspect.getsource(sys.modules["companion.core.errors"])
-    assert "import psycopg" not in source

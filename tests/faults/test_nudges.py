@@ -112,7 +112,7 @@ class Scene:
 
     async def park(self) -> None:
         """Nobody looks at her nudges (``next_try_at`` is nobody's decision) until ``release``: so all start together."""
-        await self._set(_PARK, later=2**60)
+        await self._set(_PARK, later=2**62)
 
     async def release(self) -> None:
         await self._set(_RELEASE)
@@ -122,12 +122,16 @@ class Scene:
 
     def senders(self, children: list[asyncio.subprocess.Process]) -> list[asyncio.subprocess.Process]:
         """Those that have a connection to the receiver."""
+        return [child for child in children if self._ports(child)]
+
+    def most_in_flight(self, children: list[asyncio.subprocess.Process]) -> tuple[int, asyncio.subprocess.Process]:
+        """How many unanswered requests the busiest has, and which one that is."""
+        return max(((len(self._ports(child) & self.hook.flying), child) for child in children), key=lambda one: one[0])
+
+    def _ports(self, child: asyncio.subprocess.Process) -> set[int]:
         port = int(self.hook.url.split(":")[2].split("/")[0])
-        return [
-            child
-            for child in children
-            if any(one.raddr and one.raddr.port == port for one in psutil.Process(child.pid).net_connections("tcp"))
-        ]
+        found = psutil.Process(child.pid).net_connections("tcp")
+        return {one.laddr.port for one in found if one.raddr and one.raddr.port == port}
 
 
 @pytest.fixture
@@ -181,8 +185,8 @@ async def test_a_worker_killed_in_the_middle_loses_none(scene: Scene, capsys: py
         _, url = await stack.enter_async_context(process("server", options))
         workers = [(await stack.enter_async_context(process("worker", options)))[0] for _ in range(2)]
         await scene.release()
-        await until(lambda: len(scene.hook.received) > scene.count // 10 and scene.senders(workers), 30)
-        doomed = scene.senders(workers)[0]
+        await until(lambda: scene.hook.received and scene.most_in_flight(workers)[0] > 20, 30)
+        doomed = scene.most_in_flight(workers)[1]
         os.kill(doomed.pid, signal.SIGKILL)
         await doomed.wait()
         before = len(scene.hook.received)

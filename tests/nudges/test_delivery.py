@@ -10,9 +10,10 @@ from support.cast import Person
 from support.nudging import Desk, ledger, plan, put_hook, put_plan, states
 from support.receivers import Hook, Mailbox
 
-from companion.core.actors import System
+from companion.core.actors import Bearer, System
+from companion.core.errors import NotFound
 from companion.core.sql import Statement
-from companion.nudges import due, jobs
+from companion.nudges import due, jobs, making
 from companion.post.message import Outcome
 
 T = "2026-03-03T01:30:00"
@@ -191,3 +192,37 @@ async def test_a_nudge_that_does_not_open_is_told_and_stops_no_other(ana: Person
     await desk.run()
     assert desk.log.getvalue().count("nudge-unreadable") == before
     await ana.log(desk.clock.now(), kind="note", text="an entry is not refused for it")
+
+
+async def test_times_of_work_that_make_no_sense_stop_nobody(ana: Person, desk: Desk, hook: Hook) -> None:
+    """``next_try_at`` and ``extend_at`` are bound by no seal: whatever stands there, the other nudges go out."""
+    await put_hook(ana, hook)
+    for slot in ("20:29", "20:30", "20:31"):
+        await put_plan(ana, plan(slot, about="custom"))
+    for wild in (2**62, -(2**62)):
+        for text in (
+            "UPDATE nudges SET next_try_at = :wild WHERE patient_id = :patient AND slot <> '20:30' AND state = 'pending'",
+            "UPDATE plans SET extend_at = :wild WHERE patient_id = :patient",
+        ):
+            statement = Statement(text)
+            await desk.running.db.write(
+                JOB, lambda tx, actor, wild=wild, statement=statement: tx.run(statement, patient=ana.id.bytes, wild=wild)
+            )
+        await desk.run()
+    await desk.at(T)
+    sent = [nudge["occurrence"].split("|")[1] for nudge in await ledger(ana, "?state=sent")]
+    assert "20:30" in sent
+    assert len(hook.received) == len(sent)
+
+
+async def test_only_the_service_itself_claims_and_settles(ana: Person, desk: Desk) -> None:
+    caller = Bearer(ana.token)
+    db = desk.running.db
+    for call in (
+        db.read(caller, due.to_do),
+        db.write(caller, due.claim, "me", 60.0, 10),
+        db.write(caller, due.settle, "me", []),
+        db.write(caller, making.extend, 10),
+    ):
+        with pytest.raises(NotFound):
+            await call

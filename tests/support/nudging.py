@@ -33,9 +33,11 @@ class Desk:
         return await jobs.step(self.running.db, self.post, self.clock, self.worker(owner))
 
     async def run(self) -> None:
-        """Steps until there is nothing more to do now."""
-        while (await self.step()).more:
-            pass
+        """Steps until there is nothing more to do now; a worker that never comes to rest fails the test."""
+        for _ in range(100):
+            if not (await self.step()).more:
+                return
+        raise AssertionError("there is always more to do")
 
     async def at(self, text: str) -> None:
         """Move the clock to an instant (UTC) and run."""
