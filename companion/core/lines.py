@@ -5,11 +5,13 @@ an error and the end of the process write at once. A log that cannot be written 
 lines and harms nothing else.
 """
 
+import _thread
 import atexit
 import contextlib
 import logging
 import sys
 import threading
+import time
 import traceback
 from typing import TextIO
 
@@ -54,14 +56,10 @@ class Lines:
         if now:
             self.flush()
         elif later:
-            self._flush_soon()
+            _thread.start_new_thread(self._flush_later, ())  # Thread.start would make the event loop wait for it
 
-    def _flush_soon(self) -> None:
-        timer = threading.Timer(HOLD_SECONDS, self._flush_due)
-        timer.daemon = True
-        timer.start()
-
-    def _flush_due(self) -> None:
+    def _flush_later(self) -> None:
+        time.sleep(HOLD_SECONDS)
         self._due = False
         self.flush()
 

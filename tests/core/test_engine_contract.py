@@ -220,15 +220,15 @@ async def test_what_a_write_owes_is_part_of_it(db: Database) -> None:
         put(tx, actor, "owed")
         raise NotFound
 
-    def writes(tx: Tx, actor: Actor, debt: Callable[..., None]) -> str:
-        tx.owe(debt, *(["looked"] if debt is put else []))
-        put(tx, actor, "written")
+    def writes(tx: Tx, actor: Actor, name: str, debt: Callable[..., object], *owed: str) -> str:
+        tx.owe(debt, *owed)
+        put(tx, actor, name)
         return "answer"
 
-    assert await db.write(ANONYMOUS, writes, put) == "answer"
+    assert await db.write(ANONYMOUS, writes, "written", put, "looked") == "answer"
     assert await db.read(ANONYMOUS, seen) == ["looked", "written"]
     with pytest.raises(NotFound):
-        await db.write(ANONYMOUS, writes, pays_and_fails)
+        await db.write(ANONYMOUS, writes, "undone", pays_and_fails)
     assert await db.read(ANONYMOUS, seen) == ["looked", "written"]
 
 
