@@ -144,7 +144,7 @@ async def test_the_log_stays_small_while_readers_never_rest(small: SqliteDatabas
     greatest = await write_much(small, 1600)
     stop.set()
     await asyncio.gather(*readers)
-    assert greatest < 3 * sqlite_file.WAL_CAP, f"{greatest:,} bytes of log for {1600 * 20:,} KiB written"
+    assert greatest < 5 * sqlite_file.WAL_CAP, f"{greatest:,} bytes of log for {1600 * 20:,} KiB written"
 
 
 async def test_the_log_is_used_again_once_a_long_reader_is_done(

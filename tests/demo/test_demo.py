@@ -22,6 +22,7 @@ from companion.consent import gate
 from companion.core import audit
 from companion.core.actors import Actor
 from companion.core.db import Tx
+from companion.core.errors import StartUpError
 from companion.demo import scratch, ticks
 from companion.logs import service as logs
 from companion.logs import store as log_store
@@ -204,3 +205,31 @@ def test_the_words_for_progress_need_a_terminal(capsys: pytest.CaptureFixture[st
     with demo.Play(Path("/nowhere"), 0, False)._progress() as progress:
         progress("Ana's diary", 1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_a_persons_own_diary_comes_along(tmp_path: Path) -> None:
+    file, mapping = tmp_path / "diary.csv", tmp_path / "map.toml"
+    file.write_text("date,mood\n2026-03-01,3\n2026-03-02,\n2026-03-03,5\n")
+    mapping.write_text(
+        'zone = "Europe/Amsterdam"\n[day]\ncolumn = "date"\n[[entry]]\nkind = "mood"\ntime = "21:00"\n'
+        '[entry.fields]\nmood = { column = "mood" }\n'
+    )
+    arguments = ["demo", "--exit", "--port", "0", "--json", "--diary", str(file), "--map", str(mapping)]
+    result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert (result.return_value, json.loads(result.stdout)["imported"]) == (0, 2)
+
+
+def test_a_diary_with_a_bad_line_is_named(tmp_path: Path) -> None:
+    file, mapping = tmp_path / "diary.csv", tmp_path / "map.toml"
+    file.write_text("date,mood\nyesterday,3\n")
+    mapping.write_text(
+        'zone = "UTC"\n[day]\ncolumn = "date"\n[[entry]]\nkind = "mood"\ntime = "21:00"\n'
+        '[entry.fields]\nmood = { column = "mood" }\n'
+    )
+    with pytest.raises(StartUpError, match="1 bad lines, the first: line 2, date: day"):
+        CliRunner().invoke(
+            cli,
+            ["demo", "--exit", "--port", "0", "--diary", str(file), "--map", str(mapping)],
+            standalone_mode=False,
+            catch_exceptions=False,
+        )

@@ -3,7 +3,7 @@
 import csv
 from datetime import date
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +13,7 @@ from support.engines import Engine
 from companion.__main__ import cli
 from companion.logs import sheet
 from companion.people import service as people
-from companion_sdk import wire
+from companion_sdk import AsyncCompanion, wire
 
 ANA = UUID("00000000-0000-4000-8000-00000000000a")
 MAP = Path(__file__).parents[2] / "examples" / "kossakowski.toml"
@@ -151,14 +151,21 @@ async def test_one_wrong_line_imports_nothing(start, engine: Engine, tmp_path: P
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real diary is not beside this checkout (../shared/data)")
-def test_the_real_diary_becomes_entries() -> None:
+async def test_the_real_diary_is_imported_and_reads_as_it_was(start, engine: Engine, in_thread) -> None:
     with REAL.open(encoding="utf-8") as file:
         source = list(csv.DictReader(file))
-    rows, complaints = sheet.entries(REAL.read_text("utf-8"), sheet.read_map(MAP.read_text()), uuid4())
-    assert complaints == []
-    assert len(rows) == len(source) == 238
-    first, last = rows[0].entry, rows[-1].entry
-    assert (first.at.date(), last.at.date()) == (date(2012, 8, 13), date(2013, 4, 8))
-    for row, record in zip(rows, source, strict=True):
-        assert isinstance(row.entry.body, wire.Mood)
-        assert row.entry.body.anxiety == round((float(record["mood_down"]) + 3) * 10 / 6)
+    service = await start()
+    clinic = await service.db.write(OPERATOR, people.add_clinic, "North", "Main Street")
+    patient = await service.db.write(OPERATOR, people.add_patient, clinic, "Ana", "Europe/Amsterdam")
+    for counted in ('"imported": 238', '"unchanged": 238'):
+        code, said = await in_thread(run, engine, REAL, patient)
+        assert (code, counted in said) == (0, True), said
+    token = await service.db.write(OPERATOR, people.operator_token, patient, None, 1)
+    async with AsyncCompanion(service.url, token=token) as ana:
+        entries = [entry async for entry in ana.logs.list(kind="mood", limit=100)]
+        trends = await ana.trends.get(from_=date(2012, 8, 13), to=date(2013, 4, 8), series=["anxiety"])
+    assert [entry.day.isoformat() for entry in reversed(entries)] == [record["date"] for record in source]
+    wanted = [round((float(record["mood_down"]) + 3) * 10 / 6) for record in source]
+    assert [entry.body.anxiety for entry in reversed(entries) if isinstance(entry.body, wire.Mood)] == wanted
+    anxiety = trends.series["anxiety"]
+    assert (len(anxiety.points), anxiety.missing.days) == (238, 1)
