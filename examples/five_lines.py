@@ -9,6 +9,6 @@ from companion_sdk import Companion, Mood
 
 with Companion(os.environ["COMPANION_URL"], token=os.environ["COMPANION_TOKEN"]) as me:
     me.logs.record(Mood(mood=4, note="slept well"))
-    for entry in me.logs.list(kind="mood", limit=3):
+    for entry in me.logs.list(kind="mood"):
         print(entry.day, entry.body)
     print(me.trends.get(series=["mood"]).series["mood"].means["7"])

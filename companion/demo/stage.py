@@ -16,7 +16,7 @@ from companion_sdk import AsyncCompanion, wire
 from companion_sdk.clinical.days import local_day
 
 from .. import running, settings, storage
-from ..commands import importing
+from ..commands import importing, serving
 from ..core.actors import Operator
 from ..core.clock import SystemClock
 from ..core.db import Database
@@ -80,7 +80,8 @@ class Stage:
         self.settings = settings.read(
             {}, database=self.database, port=self.port, egress_allow="127.0.0.1", scheduler=False, log_level="warning"
         )
-        self.service = await running.start(self.settings, clock=self.clock, lines=self.lines)
+        listening = serving.listen(self.settings)
+        self.service = await running.start(self.settings, clock=self.clock, lines=self.lines, listening=listening)
         self._stack.push_async_callback(self.service.stop)
         self.north = await self._operate(people.add_clinic, "North Clinic (made up)", "1 Example Street")
         self.south = await self._operate(people.add_clinic, "South Clinic (made up)", "2 Example Street")

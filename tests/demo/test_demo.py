@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -233,3 +234,12 @@ def test_a_diary_with_a_bad_line_is_named(tmp_path: Path) -> None:
             standalone_mode=False,
             catch_exceptions=False,
         )
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with pytest.raises(StartUpError, match=f"port {port} is taken"):
+            CliRunner().invoke(cli, ["demo", "--exit", "--port", port], standalone_mode=False, catch_exceptions=False)
