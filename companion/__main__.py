@@ -53,13 +53,21 @@ class Commands(click.Group):
             formatter.write_dl([(name, place[2]) for name, place in COMMANDS.items()])
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_CONTEXT: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 110,
+    "auto_envvar_prefix": "COMPANION",
+}
+
+
+@click.command(cls=Commands, context_settings=_CONTEXT)
 @click.version_option(version("companion-iop"), prog_name="companion")
 def cli() -> None:
     """Companion: the backend of an Intensive Outpatient Program.
 
-    Every option has an environment variable, COMPANION_ and its name; the option wins. Exit codes: 0 done, 1 not done or a
-    fault found, 2 the command was not understood.
+    Every option has an environment variable; the option wins. For a setting and for --json it is COMPANION_ and the name,
+    for any other the command stands between (COMPANION_DEMO_PORT). Exit codes: 0 done, 1 not done or a fault found, 2 the
+    command was not understood.
     """
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from companion_sdk.clinical import crisis
-from companion_sdk.wire import CrisisResource
+from companion_sdk.wire import Crisis, CrisisResource
 
 from .core.errors import StartUpError
 
@@ -86,11 +86,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Addresses whose forwarded headers are believed."""
         return _words(self.trusted_proxies)
 
-    @property
-    def resources(self) -> tuple[CrisisResource, ...]:
-        """The site's crisis resources, in order."""
+    def crisis(self, language: str = "en") -> Crisis:
+        """What to show at once to someone in danger: the site's resources and hours, else the usual ones in a language."""
+        usual = self.crisis_hours == crisis.usual_hours()
+        hours = crisis.usual_hours(language) if usual else self.crisis_hours
+        return crisis.crisis(self._resources(language), hours, language=language)
+
+    def _resources(self, language: str) -> tuple[CrisisResource, ...]:
         if not self.crisis_resources:
-            return tuple(crisis.us_resources())
+            return crisis.us_resources(language)
         try:
             return tuple(msgspec.json.decode(self.crisis_resources, type=list[CrisisResource]))
         except msgspec.MsgspecError as error:
@@ -133,7 +137,7 @@ def _checked(settings: Settings) -> Settings:
     if not settings.crisis_hours.strip():
         raise StartUpError("COMPANION_CRISIS_HOURS must say when the team reads entries")
     try:
-        crisis.crisis(settings.resources, settings.crisis_hours)
+        settings.crisis()
     except ValueError as error:
         raise StartUpError(f"COMPANION_CRISIS_RESOURCES: {error}") from error
     return settings

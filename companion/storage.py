@@ -59,7 +59,12 @@ def open_vault(settings: Settings, *, fresh: bool) -> Vault:
     if not unsealed and not keys_path.exists():
         raise StartUpError(f"the keys database {keys_path.name} is missing: restore it; without it no entry opens")
     master = read_master(settings.key_path, fresh=unsealed)
-    return Vault(master, SqliteKeys(keys_path))
+    keys = SqliteKeys(keys_path)
+    try:
+        return Vault(master, keys)
+    except BaseException:
+        keys.close()
+        raise
 
 
 def _check_folder(path: Path) -> None:

@@ -29,6 +29,7 @@ STALE = timedelta(seconds=30)
 BACKUP_EVERY = timedelta(hours=26)
 EARLIEST, LATEST = 2026, 2100
 SMTP_SECONDS = 5.0
+_UNKNOWN = ("not known, for the database cannot be asked", "mend what is above first")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -120,8 +121,10 @@ def clock(now: datetime, known: Times | None) -> Finding:
 
 def heartbeat(now: datetime, known: Times | None) -> Finding:
     """Something sends nudges."""
+    if known is None:
+        return Finding("heartbeat", False, *_UNKNOWN)
     fix = "start companion serve, or companion worker where serve runs with --no-scheduler"
-    last = None if known is None else known.beats.get("heartbeat")
+    last = known.beats.get("heartbeat")
     if last is None:
         return Finding("heartbeat", False, "never beat: no nudge is sent", fix)
     if now - last > STALE:
@@ -138,7 +141,7 @@ def smtp(settings: Settings) -> Finding:
         server = Server.of(settings.smtp_url)
         with _connected(server) as mail:
             code, _ = mail.noop()
-    except (StartUpError, OSError, smtplib.SMTPException) as error:
+    except (StartUpError, OSError, ValueError, smtplib.SMTPException) as error:
         return Finding("smtp", False, f"{type(error).__name__}: {error}", fix)
     if code != 250:
         return Finding("smtp", False, f"{server.host} answered {code}", fix)
@@ -155,12 +158,12 @@ def _connected(server: Server) -> smtplib.SMTP:
 
 def backup(now: datetime, known: Times | None) -> Finding:
     """The data was saved within a day or so, and the keys after it."""
+    if known is None:
+        return Finding("backup", False, *_UNKNOWN)
     fix = "run companion backup FILE --keys FILE every day"
-    beaten = {} if known is None else known.beats
-    data, keys = beaten.get("backup"), beaten.get("backup-keys")
+    data, keys = known.beats.get("backup"), known.beats.get("backup-keys")
     if data is None:
-        first = None if known is None else known.first
-        if known is not None and (first is None or now - first < BACKUP_EVERY):
+        if known.first is None or now - known.first < BACKUP_EVERY:
             return Finding("backup", True, "none yet, and nobody was here for longer than a day", fix)
         return Finding("backup", False, "the data was never saved", fix)
     if now - data > BACKUP_EVERY:

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ def demo(
     """
     if (diary is None) != (map_file is None):
         raise click.UsageError("--diary and --map go together")
+    if credentials is not None:
+        _clear(credentials)
     with tempfile.TemporaryDirectory(prefix="companion-demo-") as folder:
         play = Play(Path(folder), stage.free_port(port), as_json)
         try:
             return asyncio.run(play.run(leave, credentials, diary, map_file))
-        except KeyboardInterrupt:
-            return 0
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise click.Abort from None
 
 
 class Play:
@@ -55,25 +57,29 @@ class Play:
             click.echo(text)
 
     async def run(self, leave: bool, credentials: Path | None, diary: Path | None, map_file: Path | None) -> int:
+        _cancelled_by_signals()
         with self._progress() as progress:
             scene = stage.Stage(self._folder, self._port, progress)
             try:
-                await scene.begin()
-                if credentials is not None:
-                    _write(credentials, msgspec.json.encode(scene.credentials()))
+                await _whole(scene.begin())
                 await scene.write_diaries()
                 imported = 0 if diary is None or map_file is None else await scene.take_diary(diary, map_file)
             except BaseException:
                 await scene.end()
                 raise
         try:
-            return await self._tell(scene, leave, imported)
+            return await self._tell(scene, leave, credentials, imported)
         finally:
             await scene.end()
 
-    async def _tell(self, scene: stage.Stage, leave: bool, imported: int) -> int:
+    async def _tell(self, scene: stage.Stage, leave: bool, credentials: Path | None, imported: int) -> int:
         self.say(f"Companion demo — made-up people, kept in {self._folder} until the demo ends\n")
-        told = await ticks.tell(scene, lambda one: self.say(f" {_MARKS[one.held]} {one.seen}"))
+        told = await ticks.tell(ticks.ON_STAGE, scene, self._tick)
+        await scene.clear()
+        scene.open_for_visitors()
+        if credentials is not None:
+            _write(credentials, msgspec.json.encode(scene.credentials()))
+        told += await ticks.tell(ticks.BESIDE, scene, self._tick)
         if imported:
             self.say(f" {_MARKS[True]} {imported} entries of a real diary imported")
         broken = [one.name for one in told if not one.held]
@@ -87,17 +93,13 @@ class Play:
         await self._stay(scene)
         return 0
 
+    def _tick(self, one: ticks.Told) -> None:
+        self.say(f" {_MARKS[one.held]} {one.seen}")
+
     async def _stay(self, scene: stage.Stage) -> None:
         """Stay up, with an entry now and then, until told to stop."""
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        scene.open_for_visitors()
-        writing = asyncio.create_task(live.write_now_and_then(scene, self.say))
-        await stop.wait()
-        writing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await writing
+            await live.write_now_and_then(scene, self.say)
 
     @contextlib.contextmanager
     def _progress(self) -> Generator[Callable[[str, int, int], None]]:
@@ -119,9 +121,35 @@ class Play:
             yield show
 
 
+async def _whole(opening: Coroutine[Any, Any, None]) -> None:
+    """Cancelled, it still opens everything first: what is half open cannot be closed in order."""
+    task = asyncio.ensure_future(opening)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _cancelled_by_signals() -> None:
+    """SIGINT and SIGTERM cancel what runs, at any moment of the story: so the folder and the servers go too."""
+    playing = asyncio.current_task()
+    assert playing is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
+
+
+def _clear(file: Path) -> None:
+    """A program may be waiting for the file: one of an earlier demo must not be taken for this one's."""
+    if not file.absolute().parent.is_dir():
+        raise click.UsageError(f"--credentials: there is no folder {file.parent}")
+    file.unlink(missing_ok=True)
+
+
 def _write(file: Path, record: bytes) -> None:
-    """Whole or not at all: a program may be waiting for the file."""
+    """Whole or not at all, and for this user only."""
     draft = file.with_name(f".{file.name}.draft")
+    draft.touch(0o600)
     draft.write_bytes(msgspec.json.format(record, indent=2))
     draft.replace(file)
 
@@ -138,6 +166,7 @@ def _addresses(scene: stage.Stage) -> str:
  Ben    patient      token {scene.ben.token}
  Cleo   clinician    token {scene.cleo.token}   (Ana's, with consent)
  Dan    clinician    token {scene.dan.token}   (without consent)
+ Fay    patient      writes an entry now and then; Ana's and Ben's days are yours
 
  curl -H "Authorization: Bearer {scene.ana.token}" "{url}/v1/patients/me/logs?limit=3"
  Data   {scene.database}   (companion verify --database …)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import click
 
+from ..core.clock import SystemClock
 from ..logs import service, sheet
 from ..settings import Settings
 from . import operating, options, output
@@ -48,7 +49,8 @@ def read(file: Path, map_file: Path, patient: UUID) -> tuple[list[sheet.Row], li
     """The entries of a file and what is wrong with it, by a mapping file."""
     try:
         chosen = sheet.read_map(map_file.read_text("utf-8"))
-        return sheet.entries(file.read_text("utf-8"), chosen, patient)
+        latest = SystemClock().now() + service.AHEAD
+        return sheet.entries(file.read_text("utf-8"), chosen, patient, service.EARLIEST, latest)
     except UnicodeDecodeError as error:
         raise click.ClickException("the file and its map must be UTF-8 text") from error
     except sheet.BadMap as error:

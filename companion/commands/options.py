@@ -29,7 +29,8 @@ CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("t
 STORAGE = ("database", "keys_database", "key_file")
 _FIELDS = {field.name: field for field in msgspec.structs.fields(settings.Settings)}
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+JSON = settings.PREFIX + "JSON"
+as_json = click.option("--json", "as_json", is_flag=True, envvar=JSON, help=f"Print one JSON document. [env: {JSON}]")
 
 
 def variable(name: str) -> str:

@@ -1,5 +1,6 @@
 """What a command prints: text for a person or one JSON document with ``--json``; errors as one clear line."""
 
+import os
 import sqlite3
 import sys
 from collections.abc import Generator, Sequence
@@ -19,8 +20,9 @@ def show(as_json: bool, record: Any, text: str) -> None:
 
 
 def table(as_json: bool, rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows: as ``{"items": […]}``, or a line a row with tabs between."""
-    show(as_json, {"items": rows}, "\n".join("\t".join(str(value) for value in row.values()) for row in rows))
+    """Print rows: as ``{"items": […]}``, or a line a row with tabs between, none where there is none."""
+    if as_json or rows:
+        show(as_json, {"items": rows}, "\n".join("\t".join(str(value) for value in row.values()) for row in rows))
 
 
 @contextmanager
@@ -38,7 +40,7 @@ def waiting(what: str) -> Generator[None, None, None]:
 def failed(text: str, arguments: Sequence[str]) -> int:
     """Say what went wrong in one line: on stderr, and with ``--json`` as a document on stdout; the exit code."""
     text = " ".join(text.split())
-    if "--json" in arguments:
+    if "--json" in arguments or os.environ.get("COMPANION_JSON"):
         show(True, {"error": text}, text)
     click.echo(f"companion: {text}", err=True)
     return 1

@@ -74,6 +74,8 @@ def listen(settings: Settings) -> socket.socket:
     Raises:
         StartUpError: naming the address that is taken, not ours or not allowed, and the fix.
     """
+    if not 0 <= settings.port <= 65_535:
+        raise StartUpError("COMPANION_PORT must be 0 to 65535")
     try:
         return running.bind(settings.host, settings.port)
     except OSError as error:

@@ -82,7 +82,7 @@ def for_operator(tx: Tx, actor: Actor, patient: UUID) -> Grant:
     return Grant(patient, actor.id, ALL, None, "operations")
 
 
-def to_read(tx: Tx, actor: Actor, patient: str, scope: str, action: str, kinds: frozenset[str] = ALL) -> Grant:
+def to_read(tx: Tx, actor: Actor, patient: str, scope: str, action: str, kinds: frozenset[str]) -> Grant:
     """The patient's own data, or what a clinician's consents cover of ``kinds``.
 
     A clinician's or an app's read owes a disclosure of all of it: it is on disk before the answer leaves.

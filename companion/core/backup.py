@@ -7,6 +7,7 @@ in steps it would begin again with every write (117 s were seen where this took 
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,17 +72,18 @@ def save(source: Path, target: Path, sort: str, newest: int) -> int:
 
 def place(write: Callable[[Path], None], target: Path) -> None:
     """Write a draft beside the target, bring it to disk, and only then give it its name, which must be free."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    handle, path = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # a draft left by a power cut is in no way
+    os.close(handle)
+    draft = Path(path)
     try:
         write(draft)
-        name(draft, target)
+        _name(draft, target)
     finally:
         for end in ("", "-journal", "-wal", "-shm"):
             draft.with_name(draft.name + end).unlink(missing_ok=True)
 
 
-def name(draft: Path, target: Path) -> None:
+def _name(draft: Path, target: Path) -> None:
     """Give a draft that is on disk its name, if that is free."""
     _sync(draft)
     refuse_existing(target)

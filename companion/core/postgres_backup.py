@@ -15,17 +15,18 @@ def save(url: str, target: Path) -> int:
     """Save one database into a new file of mode 0600, read back and on disk when this returns; its size in bytes.
 
     Raises:
-        StartUpError: if the target exists, pg_dump is missing or fails.
+        StartUpError: if the target exists or cannot be written, pg_dump is missing or fails.
     """
     backup.refuse_existing(target)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
+
+    def dump(draft: Path) -> None:
         _run("pg_dump", url, "--format=custom", "--no-owner", "--no-privileges", f"--file={draft}")
         _contents(draft)
-        backup.name(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+
+    try:
+        backup.place(dump, target)
+    except OSError as error:
+        raise StartUpError(f"{target} cannot be written: {error}") from error
     return target.stat().st_size
 
 

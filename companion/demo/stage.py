@@ -68,6 +68,8 @@ class Stage:
         self.received: list[dict[str, Any]] = []
         self.written: dict[str, dict[UUID, wire.LogIn]] = {}
         self.plans: dict[str, UUID] = {}
+        self.endpoint: UUID | None = None
+        self.props: list[UUID] = []
         self._stack = AsyncExitStack()
 
     @property
@@ -89,7 +91,9 @@ class Stage:
         self.dan = await self._clinician("Dan", self.south)
         self.ana = await self._patient("Ana", self.cleo, "America/New_York")
         self.ben = await self._patient("Ben", self.dan, "America/Chicago")
-        await self.ana.client.consents.grant(self.cleo.id, list(wire.KINDS), signature="Ana Example")
+        self.fay = await self._patient("Fay", self.cleo, "America/New_York")
+        for player in (self.ana, self.fay):
+            await player.client.consents.grant(self.cleo.id, list(wire.KINDS), signature=f"{player.name} Example")
 
     async def _operate(self, verb: Callable[..., Any], *args: Any) -> Any:
         return await self.service.db.write(OPERATOR, verb, *args)
@@ -169,6 +173,15 @@ class Stage:
     async def _work(self, db: Database, post: Post, worker: jobs.Worker) -> None:
         while (await jobs.step(db, post, self.clock, worker)).more:
             pass
+
+    async def clear(self) -> None:
+        """Take away what the story put there, so that a visitor's own plans find a day without entries; history stays."""
+        for plan in self.plans.values():
+            await self.ana.client.plans.delete(plan)
+        if self.endpoint is not None:
+            await self.ana.client.endpoints.delete(self.endpoint)
+        for log in self.props:
+            await self.ana.client.logs.delete(log)
 
     def open_for_visitors(self) -> None:
         """Nudges go out by themselves from here on."""

@@ -10,7 +10,6 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from companion_sdk import wire
-from companion_sdk.clinical import crisis
 from companion_sdk.wire.kinds import KindName
 
 from ..web import verbs
@@ -52,8 +51,7 @@ def _stored(request: Request, stored: service.Stored) -> Response[wire.Log]:
     """201 for a new entry, 200 for a repeat or correction; a red flag brings the crisis resources."""
     log = stored.log
     if stored.flagged:
-        settings = request.site.settings
-        log = msgspec.structs.replace(log, crisis=crisis.crisis(settings.resources, settings.crisis_hours))
+        log = msgspec.structs.replace(log, crisis=request.site.settings.crisis(stored.language))
     return verbs.answer(log, 201 if stored.created else 200, ETag=service.etag(log))
 
 

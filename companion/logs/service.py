@@ -17,6 +17,7 @@ from ..core.actors import Actor
 from ..core.clock import micros
 from ..core.db import Tx
 from ..core.errors import Invalid, NotFound, Problem, Refusal
+from ..people import service as people
 from . import store
 from .events import LogRecorded
 from .store import Answer as Answer
@@ -27,11 +28,12 @@ _SLACK = timedelta(days=1, hours=15)
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An entry as stored by a PUT, whether it is new, and whether it raises a red flag."""
+    """An entry as stored by a PUT, whether it is new, whether it raises a red flag, and the language to answer that in."""
 
     log: wire.Log
     created: bool
     flagged: bool
+    language: str = "en"
 
 
 class IfMatch(msgspec.Struct, frozen=True):
@@ -49,11 +51,14 @@ def record(
     _check(tx, entry)
     grant = gate.to_write_diary(tx, actor, patient)
     try:
-        return put(tx, grant, log_id, entry, condition)
+        stored = put(tx, grant, log_id, entry, condition)
     except Problem as problem:
         if problem.current is None:
             raise
         return Refusal(_as_shown(tx, actor, grant, problem))
+    if not stored.flagged:
+        return stored
+    return msgspec.structs.replace(stored, language=people.patient_of(tx, grant.patient).profile.language)
 
 
 def put(tx: Tx, grant: Grant, log_id: UUID, entry: wire.LogIn, condition: IfMatch) -> Stored:

@@ -128,8 +128,9 @@ def _check_entry(entry: EntryMap) -> None:
             raise BadMap(f"{entry.kind}.{name} has an empty range")
 
 
-def entries(text: str, chosen: Map, patient: UUID) -> tuple[list[Row], list[Complaint]]:
-    """Every entry the file makes, and every line that cannot become one.
+def entries(text: str, chosen: Map, patient: UUID, first: datetime, last: datetime) -> tuple[list[Row], list[Complaint]]:
+    """Every entry the file makes, and every line that cannot become one: also one outside ``first`` to ``last``, or one that
+    says otherwise than an earlier line about the same kind, day and time.
 
     Raises:
         BadMap: when a column the map names is not in the file.
@@ -137,15 +138,20 @@ def entries(text: str, chosen: Map, patient: UUID) -> tuple[list[Row], list[Comp
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     header = reader.fieldnames or ()
     _check_columns(chosen, header)
-    rows: list[Row] = []
+    rows: dict[UUID, Row] = {}
     complaints: list[Complaint] = []
     try:
         for record in reader:
             for found in _entries_of(record, reader.line_num, chosen, patient):
-                (rows if isinstance(found, Row) else complaints).append(found)  # pyright: ignore[reportArgumentType]
+                if isinstance(found, Complaint):
+                    complaints.append(found)
+                elif not first <= found.entry.at <= last:
+                    complaints.append(Complaint(found.line, chosen.day.column, "out-of-range"))
+                elif rows.setdefault(found.log_id, found).entry != found.entry:
+                    complaints.append(Complaint(found.line, chosen.day.column, "repeated"))
     except csv.Error as error:
         raise BadMap(f"line {reader.line_num} of the file is not CSV: {error}") from error
-    return rows, complaints
+    return list(rows.values()), complaints
 
 
 def _check_columns(chosen: Map, header: Sequence[str]) -> None:
@@ -177,7 +183,7 @@ def _entry(
     for name, column in entry.fields.items():
         try:
             value = _value(record, column, chosen.missing, _whole(entry.kind, name))
-        except ValueError:
+        except (ValueError, OverflowError):  # no number, or one without end
             return Complaint(line, name, "value")
         if value is not None:
             body[name] = value

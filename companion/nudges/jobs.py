@@ -157,6 +157,9 @@ class _Round:
                     self._worker.lines.failure("settle-failed", problem, nudges=len(group))
                     return
                 await asyncio.sleep(_RETRY)
+            except Exception as error:  # noqa: BLE001 - the other groups in flight must still be written down
+                self._worker.lines.failure("settle-failed", error, nudges=len(group))
+                return
         self._tell(settled)
 
     def _tell(self, settled: due.Settled) -> None:

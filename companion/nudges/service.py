@@ -84,19 +84,21 @@ def _answer(tx: Tx, grant: Grant, row: store.PlanRow, zone: str | None = None) -
 
 def plan(tx: Tx, actor: Actor, patient: str, plan_id: UUID) -> wire.Plan:
     """One plan: the patient any, a clinician her own under consent."""
-    grant = gate.to_read(tx, actor, patient, "plans:read", "plan")
+    grant = gate.to_find(tx, actor, patient, "plans:read")
     row = store.plan(tx, grant, plan_id)
     if row is None:
         raise NotFound
     _see(actor, row)
     if row.body is None:
         raise Problem("gone")
+    gate.shown(tx, actor, grant, "plan")
     return _answer(tx, grant, row)
 
 
 def plans(tx: Tx, actor: Actor, patient: str) -> wire.PlanList:
     """Every plan that stands: for the patient all about them, for a clinician under consent her own."""
-    grant = gate.to_read(tx, actor, patient, "plans:read", "plans")
+    grant = gate.to_find(tx, actor, patient, "plans:read")
+    gate.shown(tx, actor, grant, "plans")
     zone = _zone(tx, grant)
     rows = [row for row in store.plans(tx, grant) if actor.role != "clinician" or row.author == actor.id]
     return wire.PlanList(items=[_answer(tx, grant, row, zone) for row in rows])

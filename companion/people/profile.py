@@ -87,7 +87,7 @@ def change_me(tx: Tx, actor: Actor, change: wire.MePatch) -> wire.Me:
 
 
 def _change_clinician(tx: Tx, actor: Actor, given: dict[str, str]) -> wire.Me:
-    clinician = store.clinician(tx, actor.id)
+    clinician = store.clinician_to_change(tx, actor.id)
     if clinician is None:
         raise NotFound
     if given:

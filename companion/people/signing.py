@@ -119,6 +119,7 @@ def _sign_in_patient(tx: Tx, request: wire.InviteSignIn) -> wire.SignedIn:
     invite = keys.invite(tx, digest(normal_code(request.code)))
     if invite is None or not _usable(invite, request.device.id, micros(tx.now)):
         raise Unauthenticated
+    audit.lock(tx, invite.patient_id)  # another phone, or a change of the profile, waits its turn
     patient = store.patient(tx, invite.patient_id)
     if patient is None:
         raise Unauthenticated

@@ -73,6 +73,7 @@ def clinics(tx: Tx) -> list[ClinicRow]:
 
 _ADD_CLINICIAN = sql("INSERT INTO clinicians (id, clinic_id, created_at, sealed) VALUES (:id, :clinic, :created, :sealed)")
 _CLINICIAN = sql("SELECT id, clinic_id, created_at, sealed FROM clinicians WHERE id = :id")
+_CLINICIAN_TO_CHANGE = sql("SELECT id, clinic_id, created_at, sealed FROM clinicians WHERE id = :id {lock}")
 _COLLEAGUES = sql("SELECT id, clinic_id, created_at, sealed FROM clinicians WHERE clinic_id = :clinic ORDER BY id")
 _RESEAL_CLINICIAN = sql("UPDATE clinicians SET sealed = :sealed WHERE id = :id")
 _ALL_CLINICIANS = sql("SELECT id, clinic_id, created_at, sealed FROM clinicians ORDER BY clinic_id, id")
@@ -113,6 +114,12 @@ def set_clinician(tx: Tx, clinician: ClinicianRow, profile: Profile) -> Clinicia
 
 def clinician(tx: Tx, clinician_id: UUID) -> ClinicianRow | None:
     row = tx.one(_CLINICIAN, id=clinician_id.bytes)
+    return None if row is None else _clinician(tx, row)
+
+
+def clinician_to_change(tx: Tx, clinician_id: UUID) -> ClinicianRow | None:
+    """As ``clinician``, and whoever else would change her waits."""
+    row = tx.one(_CLINICIAN_TO_CHANGE, id=clinician_id.bytes)
     return None if row is None else _clinician(tx, row)
 
 

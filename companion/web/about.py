@@ -8,7 +8,6 @@ import msgspec
 from litestar import MediaType, Response, get
 from msgspec import Meta
 
-from companion_sdk.clinical import crisis
 from companion_sdk.wire import KINDS, Crisis, Health, Service
 
 from . import openapi, verbs
@@ -38,9 +37,7 @@ class CrisisQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @get("/v1/crisis", operation_id="getCrisis", tags=["safety"], opt={"query": CrisisQuery})
 async def crisis_resources(request: Request) -> Response[Crisis]:
     """Whom to reach now, in order; the same for everyone of the site, readable without a sign-in."""
-    asked = request.query(CrisisQuery)
-    settings = request.site.settings
-    return verbs.answer(crisis.crisis(settings.resources, settings.crisis_hours, language=asked.language))
+    return verbs.answer(request.site.settings.crisis(request.query(CrisisQuery).language))
 
 
 @get("/health/live", operation_id="getHealthLive", tags=["health"])

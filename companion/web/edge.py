@@ -30,6 +30,8 @@ _STATIC = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
+_TOKEN = 64
+"""Characters of a token that are remembered: a forged one may be as long as a header, and a real one is shorter."""
 _EXPOSED = b"ETag, Link, Retry-After, X-Request-Id"
 
 
@@ -89,7 +91,7 @@ class Edge:
         if scope["path"] == SIGN_IN or (isinstance(caller, Anonymous) and scope["path"] not in OPEN):
             return self._strangers.wait(self.address(scope), now)
         if isinstance(caller, Bearer):
-            key = caller.token
+            key = caller.token[:_TOKEN]
             if (wait := self._callers.wait(key, now)) > 0:
                 return wait
             self._callers.take(key, now)

@@ -59,7 +59,7 @@ class Companion(Session):
         """Make a client; nothing is sent yet.
 
         Args:
-            base_url: where the service is. Plain ``http`` is refused except on this machine.
+            base_url: where the service is. Plain ``http`` is refused except on this machine or over a ``transport``.
             token: who speaks; without it sign in first.
             timeout: seconds to wait for each read or write of an attempt.
             connect_timeout: seconds to wait for a connection.
@@ -71,7 +71,7 @@ class Companion(Session):
         """
         from ._transport import SyncLink
 
-        url, proxies = _address(base_url, allow_insecure)
+        url, proxies = _address(base_url, allow_insecure or transport is not None)
         clock = Clock()
         limits = Limits(timeout=timeout, connect_timeout=connect_timeout, deadline=deadline, retries=retries)
         super().__init__(SyncLink(url, State(_sound(token), zone, clock), limits, transport, proxies, clock))
@@ -125,7 +125,7 @@ class AsyncCompanion(AsyncSession):
         """Make a client; nothing is sent yet.
 
         Args:
-            base_url: where the service is. Plain ``http`` is refused except on this machine.
+            base_url: where the service is. Plain ``http`` is refused except on this machine or over a ``transport``.
             token: who speaks; without it sign in first.
             timeout: seconds to wait for each read or write of an attempt.
             connect_timeout: seconds to wait for a connection.
@@ -137,7 +137,7 @@ class AsyncCompanion(AsyncSession):
         """
         from ._transport import AsyncLink
 
-        url, proxies = _address(base_url, allow_insecure)
+        url, proxies = _address(base_url, allow_insecure or transport is not None)
         clock = Clock()
         limits = Limits(timeout=timeout, connect_timeout=connect_timeout, deadline=deadline, retries=retries)
         super().__init__(AsyncLink(url, State(_sound(token), zone, clock), limits, transport, proxies, clock))
@@ -174,6 +174,8 @@ def _address(base_url: str, allow_insecure: bool) -> tuple[str, bool]:
         raise ValueError('base_url is an address such as "https://companion.example"')
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("base_url holds no user, password, query or fragment")
+    if parts.path.rstrip("/").endswith("/v1"):
+        raise ValueError("base_url is the address before /v1")
     if parts.scheme == "http" and not allow_insecure and not _this_machine(host):
         raise ValueError(
             f"plain http to {host} would let anyone on the way read the diary: use https, "

@@ -29,6 +29,9 @@ class Listing(Generic[T]):
         self._link = link
         self._first = first
 
+    def __repr__(self) -> str:
+        return "<Listing: `for item in …` walks it, list(…) fetches all of it>"
+
     def __iter__(self) -> Iterator[T]:
         for page in self.pages():
             yield from page.items
@@ -53,6 +56,9 @@ class AsyncListing(Generic[T]):
     def __init__(self, link: "AsyncLink", first: "Call[Page[T]]") -> None:
         self._link = link
         self._first = first
+
+    def __repr__(self) -> str:
+        return "<AsyncListing: `async for item in …` walks it>"
 
     async def __aiter__(self) -> AsyncIterator[T]:
         async for page in self.pages():

@@ -214,8 +214,9 @@ def test_the_data_holds_no_key(saved: tuple[Cli, Path, Path]) -> None:
     assert all(key not in data.read_bytes() for key in wrapped)
 
 
-def test_a_place_that_cannot_be_written_is_named(saved: tuple[Cli, Path, Path], tmp_path: Path) -> None:
-    cli, _, _ = saved
+@pytest.mark.usefixtures("tools")
+def test_a_place_that_cannot_be_written_is_named(cli: Cli, tmp_path: Path) -> None:
+    cli("clinic", "add", "North", "--site", "1 North Street")
     result = cli.try_("backup", tmp_path / "no" / "folder")
     assert result.code == 1
     assert str(tmp_path / "no" / "folder") in result.err
@@ -229,6 +230,20 @@ def test_a_disk_that_fails_halfway_leaves_no_file(saved: tuple[Cli, Path, Path],
     with pytest.raises(OSError, match="space"):
         files.place(fail, tmp_path / "target")
     assert [path.name for path in tmp_path.iterdir() if "target" in path.name] == []
+
+
+def test_a_draft_that_a_power_cut_left_stands_in_no_way(tmp_path: Path) -> None:
+    """In a container every backup may be the same process number."""
+
+    def copy(draft: Path) -> None:
+        assert draft.stat().st_mode & 0o777 == 0o600
+        draft.write_bytes(b"whole")
+        draft.with_name(f".target.{os.getpid()}").write_bytes(b"half")
+
+    for number in range(2):
+        files.place(copy, tmp_path / "target")
+        assert (tmp_path / "target").read_bytes() == b"whole", number
+        (tmp_path / "target").unlink()
 
 
 def test_two_backups_to_one_name_keep_the_first(saved: tuple[Cli, Path, Path], tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ def test_every_option_that_is_a_setting_has_its_variable() -> None:
                 assert one.default is None, "the setting's own default counts"
 
 
+def test_an_option_of_one_command_has_its_variable(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    cli("migrate")
+    monkeypatch.setenv("COMPANION_CLINIC_ADD_SITE", "1 North Street")
+    monkeypatch.setenv("COMPANION_JSON", "1")
+    assert json.loads(cli("clinic", "add", "North"))["site"] == "1 North Street"
+    assert "nobody" in json.loads(cli.try_("invite", uuid4()).out)["error"]
+
+
 def test_an_option_stands_above_the_environment_and_that_above_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     @options.takes("port", "scheduler", "log_level")
@@ -102,6 +110,8 @@ def test_a_setting_that_cannot_be_read_ends_1_and_names_it() -> None:
     for arguments, words in (
         (["--database", "mysql://x"], "COMPANION_DATABASE"),
         (["--workers", "0"], "COMPANION_WORKERS"),
+        (["--port", "99999"], "COMPANION_PORT"),
+        (["--port", "-1"], "COMPANION_PORT"),
     ):
         result = run("serve", *arguments)
         assert (result.code, words in result.err) == (1, True)
@@ -146,6 +156,7 @@ async def test_people_are_added_beside_a_running_server_and_sign_in(service: Run
 
 def test_lists_show_what_was_added(cli: Cli) -> None:
     cli("migrate")
+    assert cli.try_("clinic", "list").out == "", "nothing is no line, not an empty one"
     clinic = cli("clinic", "add", "  Cafe\u0301  ", "--site", "1 North Street")
     cleo = cli.json("clinician", "add", "Cleo", "--clinic", clinic)["clinician_id"]
     ana = cli.json("patient", "add", "Ana", "--clinic", clinic, "--zone", "Europe/Zurich")["patient_id"]

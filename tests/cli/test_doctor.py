@@ -107,7 +107,7 @@ def test_a_heart_that_stands_still() -> None:
     assert checks.heartbeat(NOW, Times(None, {"heartbeat": NOW - timedelta(seconds=29)}, None)).ok
     bad(checks.heartbeat(NOW, Times(None, {"heartbeat": NOW - timedelta(seconds=31)}, None)), "0:00:31", "companion serve")
     bad(checks.heartbeat(NOW, Times(None, {}, None)), "never beat", "companion worker")
-    bad(checks.heartbeat(NOW, None), "never beat")
+    bad(checks.heartbeat(NOW, None), "not known", "above")
 
 
 def test_a_mail_server_that_does_not_answer(small: settings.Settings) -> None:
@@ -125,6 +125,7 @@ def test_a_mail_server_that_does_not_answer(small: settings.Settings) -> None:
     bad(checks.smtp(there), "ConnectionRefusedError", "COMPANION_SMTP_URL")
     wrong = settings.read({}, database=small.database, smtp_url="http://127.0.0.1")
     bad(checks.smtp(wrong), "smtp://", "COMPANION_SMTP_URL")
+    bad(checks.smtp(settings.read({}, database=small.database, smtp_url="smtp://host:port")), "COMPANION_SMTP_URL")
 
 
 def test_a_backup_that_is_old_or_misses_its_keys() -> None:
@@ -137,7 +138,7 @@ def test_a_backup_that_is_old_or_misses_its_keys() -> None:
     bad(checks.backup(NOW, known(backup=3 * day, backup_keys=hour)), "3 d ago", "every day")
     bad(checks.backup(NOW, known(backup=hour)), "keys were never saved", "--keys")
     bad(checks.backup(NOW, known(backup=hour, backup_keys=2 * hour)), "before the data", "--keys")
-    bad(checks.backup(NOW, None), "never saved")
+    bad(checks.backup(NOW, None), "not known", "above")
     young = Times(None, {}, NOW - hour)
     assert checks.backup(NOW, young).ok, "a clinic of an hour needs none yet"
 

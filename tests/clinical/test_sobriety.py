@@ -59,9 +59,7 @@ def test_days_since_the_last_use(last_use: str, now: str, zone: str, days: int, 
     assert sobriety_days(datetime.fromisoformat(last_use), datetime.fromisoformat(now), zone) == days, why
 
 
-def check_published(
-    use: list[int], reported: list[int], end: int, longest: int, percent: float | None, all_days: float
-):
+def check_published(use: list[int], reported: list[int], end: int, longest: int, percent: float | None, all_days: float):
     entries = [used(number) if number in use else sober(number) for number in reported]
     seen = summary(entries, day(end))
     assert seen.longest == longest
@@ -311,9 +309,7 @@ def test_a_use_put_onto_a_day_inside_a_run_splits_it_and_deleting_it_restores_it
     history = [sober(first), *run]
     inside = data.draw(st.integers(first + 2, first + 1 + length))
     use = data.draw(
-        st.sampled_from(
-            [used(inside), recalled(first + 60, datetime(2026, 1, 1, 9, tzinfo=UTC) + (day(inside) - FIRST))]
-        )
+        st.sampled_from([used(inside), recalled(first + 60, datetime(2026, 1, 1, 9, tzinfo=UTC) + (day(inside) - FIRST))])
     )
     assume(length > 1)
     on = day(first + 60)

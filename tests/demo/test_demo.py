@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -44,7 +46,7 @@ def tell() -> tuple[int, dict[str, Any]]:
 def test_every_promise_holds() -> None:
     code, told = tell()
     assert (code, told["broken"]) == (0, [])
-    assert [tick["name"] for tick in told["ticks"]] == list(ticks.TICKS)
+    assert [tick["name"] for tick in told["ticks"]] == [*ticks.ON_STAGE, *ticks.BESIDE]
     assert sum(tick["seconds"] for tick in told["ticks"]) < 30
     stored = int(told["ticks"][0]["seen"].split()[0])
     print(f"\ndemo: {stored} entries, {len(told['ticks'])} promises, {sum(one['seconds'] for one in told['ticks']):.1f} s")
@@ -164,25 +166,48 @@ def test_a_diary_needs_its_map(tmp_path: Path) -> None:
     assert "--map" in result.output
 
 
-async def test_it_stays_up_to_be_tried_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    credentials = tmp_path / "credentials.json"
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "NO_COLOR": "1"}
-    began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
+async def played(folder: Path, credentials: Path) -> asyncio.subprocess.Process:
+    """The demo in a process group of its own, with its temporary files in the folder."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "companion", "demo", "--port", "0", "--credentials", str(credentials)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment,
+        env={**os.environ, "TMPDIR": str(folder), "NO_COLOR": "1"},
         process_group=0,
     )
+
+
+async def visit(known: dict[str, Any]) -> None:
+    """What a program does as soon as it has tokens: writes at once, in the middle of the story, and finds only its own."""
+    headers = {"Authorization": f"Bearer {known['ana']['token']}"}
+    async with httpx2.AsyncClient(base_url=known["base_url"], headers=headers) as client:
+        for _ in range(20):
+            entry = {"at": datetime.now(UTC).isoformat(), "zone": "UTC", "body": {"kind": "mood", "mood": 3}}
+            answer = await client.put(f"/v1/patients/me/logs/{uuid4()}", json=entry)
+            assert (answer.status_code, answer.json()["skewed"]) == (201, False)
+            late = datetime.now(UTC) - datetime.fromisoformat(answer.json()["recorded_at"])
+            assert late < timedelta(seconds=5), "its clock has caught up"
+        today = f"/v1/patients/me/logs?from={datetime.now(UTC) - timedelta(hours=12):%Y-%m-%d}"
+        bodies = [entry["body"] for entry in (await client.get(today)).json()["items"]]
+        assert [body for body in bodies if "made-up" not in str(body)] == [{"kind": "mood", "mood": 3}] * 20
+        assert (await client.get("/v1/patients/me/plans")).json() == {"items": []}
+
+
+async def test_it_stays_up_to_be_tried_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text("of an earlier demo")
+    began = time.monotonic()
+    process = await played(tmp_path, credentials)
     assert process.stdout is not None
     try:
-        while not credentials.exists():
+        while not credentials.exists() or credentials.read_text() == "of an earlier demo":
             assert time.monotonic() - began < 20
             await asyncio.sleep(0.05)
         ready = time.monotonic() - began
         known = json.loads(credentials.read_text())
+        assert credentials.stat().st_mode & 0o777 == 0o600
+        await visit(known)
         told = b""
         while b"Ctrl-C" not in told:
             told += await asyncio.wait_for(process.stdout.readline(), 40)
@@ -200,6 +225,22 @@ async def test_it_stays_up_to_be_tried_and_leaves_nothing_behind(tmp_path: Path)
         os.killpg(process.pid, signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 20) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["credentials.json"]
+
+
+async def test_ended_in_the_middle_of_its_story_it_leaves_nothing_behind_either(tmp_path: Path) -> None:
+    process = await played(tmp_path, tmp_path / "credentials.json")
+    while not list(tmp_path.glob("companion-demo-*/companion.db")):
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, said) == (1, b"companion: stopped\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_credentials_that_cannot_be_written_are_refused_at_once(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["demo", "--exit", "--credentials", str(tmp_path / "nowhere" / "c.json")])
+    assert result.exit_code == 2
+    assert "there is no folder" in result.output
 
 
 def test_the_words_for_progress_need_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

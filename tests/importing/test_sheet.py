@@ -1,7 +1,7 @@
 """A diary from a file: what becomes an entry, what is left out, what is refused; a second import changes nothing."""
 
 import csv
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -17,10 +17,11 @@ from companion_sdk import AsyncCompanion, wire
 
 ANA = UUID("00000000-0000-4000-8000-00000000000a")
 MAP = Path(__file__).parents[2] / "examples" / "kossakowski.toml"
+SPAN = datetime(2000, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)
 REAL = Path(__file__).parents[3] / "shared" / "data" / "kossakowski_daily.csv"
 
 # made up, with the columns, gaps and oddities of such files: empty answers, NA, a byte order mark, a row without any answer
-MADE_UP = """\ufeffday,date,mood_down,mood_cheerf,mood_enthus,mood_irritat,remarks
+MADE_UP = """\ufeffday,date,mood_anxious,mood_cheerf,mood_enthus,mood_irritat,remarks
 1,2024-02-28,-3.0,7.0,7.0,1.0,
 2,2024-02-29,0.0,4.0,,2.5,"said ""fine"", was not"
 4,2024-03-02,NA,,NA,,
@@ -29,7 +30,7 @@ MADE_UP = """\ufeffday,date,mood_down,mood_cheerf,mood_enthus,mood_irritat,remar
 
 
 def test_columns_become_fields_on_their_scale() -> None:
-    rows, complaints = sheet.entries(MADE_UP, sheet.read_map(MAP.read_text()), ANA)
+    rows, complaints = sheet.entries(MADE_UP, sheet.read_map(MAP.read_text()), ANA, *SPAN)
     assert complaints == []
     assert [row.line for row in rows] == [2, 3, 5]
     assert [row.entry.body for row in rows] == [
@@ -62,7 +63,7 @@ def test_constants_words_and_several_entries_a_row() -> None:
         text = { column = "words" }
         """
     )
-    rows, complaints = sheet.entries("when,used,craving,words\n3/1/2024,no,4,hello\n3/2/2024,,,\n", chosen, ANA)
+    rows, complaints = sheet.entries("when,used,craving,words\n3/1/2024,no,4,hello\n3/2/2024,,,\n", chosen, ANA, *SPAN)
     assert complaints == []
     assert [row.entry.body for row in rows] == [
         wire.Sobriety(sober=True, craving=4, recall="recalled"),
@@ -76,12 +77,13 @@ def test_constants_words_and_several_entries_a_row() -> None:
         ("1,yesterday,0,4,4,1,", "date", "day"),
         ("1,2024-02-28,very,4,4,1,", "anxiety", "value"),
         ("1,2024-02-28,0,99,4,1,", "mood", "out-of-range"),
+        ("1,2024-02-28,0,1e999,4,1,", "mood", "value"),
         ("1,2024-02-28,0,,4,1,", "mood", "required"),
     ],
 )
 def test_a_wrong_line_is_named_without_its_value(line: str, field: str, code: str) -> None:
     text = MADE_UP.splitlines()[0] + "\n" + line + "\n"
-    rows, complaints = sheet.entries(text, sheet.read_map(MAP.read_text()), ANA)
+    rows, complaints = sheet.entries(text, sheet.read_map(MAP.read_text()), ANA, *SPAN)
     assert rows == []
     assert complaints == [sheet.Complaint(2, field, code)]
 
@@ -109,9 +111,22 @@ def test_a_wrong_map_is_refused_with_words(text: str, word: str) -> None:
         sheet.read_map(text)
 
 
+def test_a_day_that_cannot_be_and_one_that_two_lines_tell_differently_are_named() -> None:
+    """Before anything is stored; a line that comes twice alike is one entry."""
+    head, *days = MADE_UP.splitlines()[0], "1999-12-31", "2024-02-28", "2024-02-28", "2024-02-28", "2031-01-01"
+    lines = [f"{place},{day},0,{5 if place == 3 else 4},4,1," for place, day in enumerate(days)]
+    rows, complaints = sheet.entries("\n".join((head, *lines)), sheet.read_map(MAP.read_text()), ANA, *SPAN)
+    assert [row.line for row in rows] == [3]
+    assert [(one.line, one.field, one.code) for one in complaints] == [
+        (2, "date", "out-of-range"),
+        (5, "date", "repeated"),
+        (6, "date", "out-of-range"),
+    ]
+
+
 def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(sheet.BadMap, match="mood_cheerf"):
-        sheet.entries("date\n2024-01-01\n", sheet.read_map(MAP.read_text()), ANA)
+        sheet.entries("date\n2024-01-01\n", sheet.read_map(MAP.read_text()), ANA, *SPAN)
 
 
 async def new_patient(start) -> UUID:
@@ -165,7 +180,7 @@ async def test_the_real_diary_is_imported_and_reads_as_it_was(start, engine: Eng
         entries = [entry async for entry in ana.logs.list(kind="mood", limit=100)]
         trends = await ana.trends.get(from_=date(2012, 8, 13), to=date(2013, 4, 8), series=["anxiety"])
     assert [entry.day.isoformat() for entry in reversed(entries)] == [record["date"] for record in source]
-    wanted = [round((float(record["mood_down"]) + 3) * 10 / 6) for record in source]
+    wanted = [round((float(record["mood_anxious"]) + 3) * 10 / 6) for record in source]
     assert [entry.body.anxiety for entry in reversed(entries) if isinstance(entry.body, wire.Mood)] == wanted
     anxiety = trends.series["anxiety"]
     assert (len(anxiety.points), anxiety.missing.days) == (238, 1)

@@ -9,6 +9,7 @@ from support.clocks import ManualClock
 from support.stage import stage
 
 from companion.core.clock import SystemClock
+from companion_sdk.clinical.crisis import us_resources
 
 
 def path() -> str:
@@ -242,6 +243,27 @@ async def test_crisis_resources_come_with_a_red_flag_also_on_repeat_and_correcti
                 assert answer.json()["crisis"]["monitored"] is False
                 assert answer.json()["crisis"]["resources"]
         assert "crisis" not in (await ana.get(where)).json()
+
+
+async def test_a_person_in_danger_is_answered_in_their_own_language(ana: Person) -> None:
+    """Words, names and hours; also for a region's tag; a language we do not have is English."""
+    entry = ana.entry(monday(), kind="mood", mood=1, safe="no")
+    for language, word, hours in (("es-MX", "Gracias", "el siguiente día hábil"), ("xx", "Thank", "the next working day")):
+        assert (await ana.patch("/v1/me", {"language": language})).status_code == 200
+        told = (await ana.put(path(), entry)).json()["crisis"]
+        assert told == (await ana.get(f"/v1/crisis?language={language}")).json()
+        assert (told["hours"], told["text"].startswith(word), told["text"].endswith(f"{hours}.")) == (hours, True, True)
+        assert told["resources"][0]["name"] == us_resources(language)[0].name
+
+
+async def test_a_sites_own_crisis_words_stay_as_they_are(start: Any) -> None:
+    hours = {
+        "crisis_hours": "Monday 9 am",
+        "crisis_resources": '[{"name":"House","call":"1","languages":["en"],"hours":"9-5"}]',
+    }
+    async with stage(start, **hours) as cast:
+        told = (await cast.http.get("/v1/crisis?language=es")).json()
+    assert (told["hours"], [one["name"] for one in told["resources"]]) == ("Monday 9 am", ["House"])
 
 
 async def test_nobody_else_writes_a_diary(cast: Cast) -> None:

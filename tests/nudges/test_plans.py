@@ -99,9 +99,16 @@ async def test_a_clinician_sees_her_own_plans_and_the_patient_all(ana: Person, c
 
 
 async def test_looking_at_her_plans_is_told_to_the_patient(ana: Person, cleo: Person, desk: Desk) -> None:
-    await cleo.get(f"/v1/patients/{ana.id}/plans")
-    (look,) = (await ana.get("/v1/patients/me/disclosures")).json()["items"]
-    assert (look["action"], look["recipient"]) == ("plans", str(cleo.id))
+    """As what it was: no entry of the diary was shown."""
+    there = f"/v1/patients/{ana.id}/plans"
+    hers = await cleo.put(f"{there}/{uuid4()}", plan("20:30"))
+    await cleo.get(there)
+    await cleo.get(f"{there}/{hers.json()['id']}")
+    looks = (await ana.get("/v1/patients/me/disclosures")).json()["items"]
+    assert [(look["action"], look["recipient"], look["categories"]) for look in looks] == [
+        ("plan", str(cleo.id), []),
+        ("plans", str(cleo.id), []),
+    ]
 
 
 @pytest.mark.parametrize("who", ["ben", "dan", "eve"])

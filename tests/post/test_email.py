@@ -1,6 +1,8 @@
 """The mail: fixed sentences, and what an SMTP server's answers mean."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
 from support import receivers
@@ -78,6 +80,49 @@ async def test_a_server_that_hangs_is_cut_off() -> None:
     server.close()
     await server.wait_closed()
     assert outcome.result == "temporary"
+
+
+@asynccontextmanager
+async def _speaks(pause: float, done: list[bytes]) -> AsyncGenerator[str, None]:
+    """An SMTP server that thinks before each answer and never answers QUIT; ``done`` gets each mail it took."""
+    ended = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 made up\r\n")
+        while line := await reader.readline():
+            await asyncio.sleep(pause)
+            if line == b"QUIT\r\n":
+                continue
+            if line == b"DATA\r\n":
+                writer.write(b"354 go on\r\n")
+                done.append(await reader.readuntil(b"\r\n.\r\n"))
+            writer.write(b"250 ok\r\n")
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await asyncio.wait_for(ended.wait(), 10)  # the client has closed its end
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_server_that_is_slow_with_every_answer_is_cut_off_all_the_same() -> None:
+    """Or a mail would still be on its way when the lease of its nudge ends, and another worker would send it again."""
+    loop, done = asyncio.get_running_loop(), list[bytes]()
+    async with _speaks(0.15, done) as url:
+        began = loop.time()
+        outcome = await Email(url, "a@b.example").send(ANA, message(), 0.4)
+        assert loop.time() - began < 1.0
+    assert (outcome.result, outcome.reason, done) == ("temporary", "timeout", [])
+
+
+async def test_a_mail_that_was_taken_is_sent_although_the_server_says_no_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email, "GOODBYE", 0.1)
+    done: list[bytes] = []
+    async with _speaks(0.0, done) as url:
+        outcome = await Email(url, "a@b.example").send(ANA, message(), 5.0)
+    assert (outcome.result, len(done)) == ("accepted", 1)
 
 
 async def test_a_password_never_goes_over_a_bare_connection() -> None:

@@ -71,6 +71,8 @@ def test_what_a_status_means(status: int, result: str, gone: bool) -> None:
         ("soon", None),
         ("-5", None),
         ("9" * 400, 999_999_999.0),
+        (f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", None),
+        (f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}", None),
     ],
 )
 def test_both_forms_of_retry_after(text: str | None, seconds: float | None) -> None:

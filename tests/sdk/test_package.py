@@ -91,6 +91,11 @@ def test_the_wheel_holds_the_package_its_types_and_nothing_else(wheel):
     assert all(name.startswith("companion_sdk/") for name in names)
 
 
+def test_the_wheel_holds_the_licence(wheel):
+    (licence,) = (name for name in wheel.namelist() if name.endswith("/LICENSE"))
+    assert wheel.read(licence) == (SDK.parent / "LICENSE").read_bytes()
+
+
 def test_the_wheel_says_what_it_needs(wheel):
     (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     lines = wheel.read(metadata).decode().splitlines()

@@ -292,7 +292,8 @@ def test_no_cookie_is_ever_sent_back(clock):
 @pytest.mark.parametrize("client_class", [Companion, AsyncCompanion])
 def test_a_token_is_never_shown(client_class):
     client = client_class("https://companion.example", TOKEN)
-    shown = f"{client!r} {client} {client._link!r} {client._link.state!r} {client.logs!r}"
+    shown = f"{client!r} {client} {client._link!r} {client._link.state!r} {client.logs!r} {client.logs.list()!r}"
+    assert "for item in" in shown
     assert "companion.example" in shown
     assert TOKEN not in shown
 
@@ -312,12 +313,20 @@ def test_plain_http_is_refused_off_this_machine(address, client_class):
     assert client_class(address, TOKEN, allow_insecure=True)
 
 
+def test_plain_http_is_fine_over_a_transport_of_ones_own():
+    answering = httpx2.MockTransport(lambda request: httpx2.Response(200, json=WELL))
+    with Companion("http://companion.test", TOKEN, transport=answering) as client:
+        assert client.health.live().status == "ok"
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8000", "http://localhost", "http://[::1]:1", "http://a.localhost"])
 def test_plain_http_is_fine_on_this_machine(address):
     assert Companion(address)
 
 
-@pytest.mark.parametrize("address", ["companion.example", "ftp://x", "", "https://", "https://u:p@x", "https://x?a=b"])
+@pytest.mark.parametrize(
+    "address", ["companion.example", "ftp://x", "", "https://", "https://u:p@x", "https://x?a=b", "https://x/v1/"]
+)
 def test_an_address_that_is_none_is_refused(address):
     with pytest.raises(ValueError, match="base_url"):
         Companion(address)

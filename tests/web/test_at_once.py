@@ -54,6 +54,41 @@ async def test_one_phone_that_asks_many_times_has_one_live_token(cast: Cast) -> 
     assert live == {200: 1, 401: MANY - 1}
 
 
+async def test_one_phone_with_two_codes_at_once_has_one_live_token(cast: Cast) -> None:
+    phone = {"id": str(uuid4()), "name": "p", "zone": "UTC"}
+    for _ in range(MANY):
+        codes = [(await cast.ana.post("/v1/me/invites")).json()["code"] for _ in range(2)]
+        requests = [{"method": "invite", "code": code, "device": phone} for code in codes]
+        answers = await asyncio.gather(*(cast.http.post("/v1/sign-in", json=request) for request in requests))
+        signed_in = [Person("Ana", answer.json()["access_token"], cast.http) for answer in answers]
+        live = Counter([(await one.get("/v1/me")).status_code for one in signed_in])
+        assert live == {200: 1, 401: 1}
+
+
+async def test_a_second_phone_that_signs_in_takes_back_no_change_of_name(cast: Cast) -> None:
+    for number in range(MANY):
+        code = (await cast.ana.post("/v1/me/invites")).json()["code"]
+        phone = {"id": str(uuid4()), "name": "p", "zone": ("UTC", "Europe/Paris")[number % 2]}
+        await asyncio.gather(
+            cast.http.post("/v1/sign-in", json={"method": "invite", "code": code, "device": phone}),
+            cast.ana.patch("/v1/me", {"name": f"Ana {number}"}),
+        )
+        me = (await cast.ana.get("/v1/me")).json()
+        assert (me["name"], me["zone"]) == (f"Ana {number}", phone["zone"])
+
+
+async def test_of_a_clinicians_changes_at_once_none_is_lost(cast: Cast) -> None:
+    for number in range(MANY):
+        wanted = {
+            "name": f"Cleo {number}",
+            "zone": ("UTC", "Europe/Paris")[number % 2],
+            "language": ("en", "es")[number % 2],
+        }
+        await asyncio.gather(*(cast.cleo.patch("/v1/me", {field: value}) for field, value in wanted.items()))
+        me = (await cast.cleo.get("/v1/me")).json()
+        assert {field: me[field] for field in wanted} == wanted
+
+
 async def test_one_key_from_many_makes_one_token(cast: Cast) -> None:
     terms, key = {"name": "Watch", "scopes": ["logs:read"]}, {"Idempotency-Key": str(uuid4())}
     answers = await asyncio.gather(*(cast.ana.post("/v1/me/tokens", terms, headers=key) for _ in range(MANY)))

@@ -147,6 +147,15 @@ async def test_a_thousand_calls_of_one_person_at_once_are_answered(start: Any, c
         assert (await cast.ben.get("/v1/me")).status_code == 200, "each token has a bucket of its own"
 
 
+async def test_of_a_forged_token_as_long_as_a_header_only_the_beginning_is_remembered(
+    start: Any, clock: ManualClock
+) -> None:
+    """Or a stranger could fill the memory with them: twenty thousand callers are remembered."""
+    async with stage(start, clock=clock, caller_rate=0.5) as cast:
+        forged = [Person("Eve", "x" * 20_000 + str(number), cast.http) for number in range(2)]
+        assert [(await eve.get("/v1/me")).status_code for eve in forged] == [401, 429]
+
+
 async def test_forwarded_addresses_are_believed_from_a_trusted_proxy_only(start: Any, clock: ManualClock) -> None:
     async def statuses(cast: Cast, *forwarded: str) -> list[int]:
         return [

@@ -1,5 +1,7 @@
 """E-mail through the operator's own SMTP server: a fixed sentence, no link, no name of a clinic."""
 
+import asyncio
+import contextlib
 from email.message import EmailMessage
 from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
@@ -18,6 +20,8 @@ TEXTS = {
 }
 """Subject and text by language; English where there is none."""
 
+GOODBYE = 1.0
+"""Seconds for the answer to QUIT: the mail was taken by then, whatever comes."""
 _NO_SUCH_MAILBOX = (550, 551, 553)
 
 
@@ -58,17 +62,21 @@ class Email:
         server = self._server
         if server is None:
             return Outcome("permanent", "no-mail-server")
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.user,
+            password=server.password,
+            use_tls=server.tls,
+            start_tls=True if server.user and not server.tls else None,
+            timeout=seconds,
+        )
         try:
-            await aiosmtplib.send(
-                compose(message, self._from, address.address),
-                hostname=server.host,
-                port=server.port,
-                username=server.user,
-                password=server.password,
-                use_tls=server.tls,
-                start_tls=True if server.user and not server.tls else None,
-                timeout=seconds,
-            )
+            async with asyncio.timeout(seconds):  # the client's own limit begins anew with each command
+                await client.connect()
+                await client.send_message(compose(message, self._from, address.address))
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit(timeout=GOODBYE)
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refused(error.recipients[0].code)
         except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPConnectResponseError) as error:
@@ -77,8 +85,12 @@ class Email:
             return _refused(error.code)
         except aiosmtplib.SMTPNotSupported:
             return Outcome("permanent", "smtp-not-supported")
+        except TimeoutError:
+            return Outcome("temporary", "timeout")
         except (aiosmtplib.SMTPException, OSError):
             return Outcome("temporary", "no-connection")
+        finally:
+            client.close()
         return Outcome("accepted", "accepted", 250)
 
     async def close(self) -> None:

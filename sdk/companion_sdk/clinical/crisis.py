@@ -76,6 +76,13 @@ NOT_WATCHED = {
 }
 """The fixed sentence by language; ``{hours}`` is when the site is there again, in the site's own words."""
 
+_USUAL_HOURS = {"en": "the next working day", "es": "el siguiente día hábil"}
+
+
+def usual_hours(language: str = "en") -> str:
+    """When a team that says nothing else reads the diary again, in ``language`` (English where unknown)."""
+    return _USUAL_HOURS[_known(language)]
+
 
 def us_resources(language: str = "en") -> tuple[wire.CrisisResource, ...]:
     """The resources of the United States, in the order to show them, named in ``language`` (English where unknown)."""

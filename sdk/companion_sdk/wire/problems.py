@@ -7,7 +7,7 @@ from .diary import Log
 
 WORDS: dict[str, tuple[int, str]] = {
     "invalid-request": (400, "The request is not valid"),
-    "unauthenticated": (401, "Sign in first"),
+    "unauthenticated": (401, "Sign in with a valid token or code"),
     "insufficient-scope": (403, "This token may not do that"),
     "consent-required": (403, "The patient has not agreed to this"),
     "not-found": (404, "Not found"),
