@@ -150,7 +150,7 @@ class Edge:
             method=exchange.method,
             route=scope.get("path_template", "-"),
             status=exchange.status,
-            ms=f"{milliseconds:.1f}",
+            ms=round(milliseconds, 1),
             request_id=exchange.request_id,
             caller=type(exchange.caller).__name__.lower(),
         )

@@ -137,8 +137,9 @@ async def test_a_password_never_goes_over_a_bare_connection() -> None:
 def test_how_a_servers_address_reads() -> None:
     assert Server.of("smtp://mail.example") == Server("mail.example", 587, False, None, None)
     assert Server.of("smtps://u:p%40ss@mail.example") == Server("mail.example", 465, True, "u", "p@ss")
-    with pytest.raises(StartUpError, match="COMPANION_SMTP_URL"):
-        Server.of("http://mail.example")
+    for wrong in ("http://mail.example", "smtp://mail.example:abc", "smtp://"):
+        with pytest.raises(StartUpError, match="COMPANION_SMTP_URL"):
+            Server.of(wrong)
 
 
 async def test_every_channel_of_the_contract_has_a_way_out() -> None:

@@ -42,12 +42,16 @@ class Server(msgspec.Struct, frozen=True):
             StartUpError: if it is not an smtp:// or smtps:// address.
         """
         parts = urlsplit(url)
-        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == -1:
             raise StartUpError("COMPANION_SMTP_URL must read smtp://user:password@host:port or smtps://…")
         tls = parts.scheme == "smtps"
         user = None if parts.username is None else unquote(parts.username)
         password = None if parts.password is None else unquote(parts.password)
-        return cls(parts.hostname, parts.port or (465 if tls else 587), tls, user, password)
+        return cls(parts.hostname, port or (465 if tls else 587), tls, user, password)
 
 
 class Email:
