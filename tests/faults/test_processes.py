@@ -166,12 +166,8 @@ async def test_one_that_ends_leaves_the_others_writing(tmp_path: Path, serve_on:
     assert integrity(tmp_path / "companion.db") == "ok"
 
 
-async def test_a_stopped_process_that_holds_the_lock_costs_503_and_not_a_hang(
-    tmp_path: Path, serve_on: Serve, full: bool
-) -> None:
+async def test_a_stopped_process_that_holds_the_lock_costs_503_and_not_a_hang(tmp_path: Path, serve_on: Serve) -> None:
     """SIGSTOP in the middle of a write, as a frozen container; reads go on, and writes once it is gone."""
-    if not full:
-        pytest.skip("waits out the ten seconds; tests/core/test_group_queue.py has it in short")
     options = {"database": f"sqlite:///{tmp_path / 'companion.db'}"}
     (ana,) = await process.enrol(options)
     server = await serve_on(options)
