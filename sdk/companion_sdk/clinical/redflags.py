@@ -16,7 +16,9 @@ def flags(body: wire.Body) -> tuple[str, ...]:
     match body:
         case wire.Mood():
             return ("safe",) if body.safe in ("no", "unsure") else ()
-        case wire.Sobriety() | wire.Coping() | wire.Note():
+        case wire.Sobriety() | wire.Coping() | wire.Note() | wire.Medication() | wire.Meeting() | wire.Eating():
+            return ()
+        case wire.Functioning() | wire.Withdrawal() | wire.Activity() | wire.Goal() | wire.SafetyPlan():
             return ()
         case _:
             assert_never(body)

@@ -6,7 +6,30 @@ Server and clients import the same types. Requests refuse unknown fields; respon
 from .base import Reply, Sent
 from .consents import Consent, ConsentIn, ConsentList, Disclosure, DisclosurePage
 from .diary import Log, LogHistory, LogPage
-from .kinds import KINDS, SUBSTANCES, Body, Coping, LogIn, Mood, Note, Sobriety, Source, Use, kind_of
+from .kinds import (
+    FELLOWSHIPS,
+    GUARDED,
+    KINDS,
+    SUBSTANCES,
+    Activity,
+    Body,
+    Coping,
+    Eating,
+    Functioning,
+    Goal,
+    LogIn,
+    Medication,
+    Meeting,
+    Mood,
+    Note,
+    PlanSection,
+    SafetyPlan,
+    Sobriety,
+    Source,
+    Use,
+    Withdrawal,
+    kind_of,
+)
 from .nudges import (
     Delivery,
     EmailEndpoint,
@@ -45,14 +68,20 @@ from .people import (
 from .problems import WORDS, Fault, Problem
 from .service import Crisis, CrisisResource, Health, Service
 from .strict import Invalid, decode
+from .sync import Changed, Changes, Digest, Push, Pushed, PushOp, PushResult, daily_id, safety_plan_id
 from .trends import Mean, Missing, PercentAbstinent, Point, Series, SobrietySummary, Trends
 
 __all__ = [
+    "FELLOWSHIPS",
+    "GUARDED",
     "KINDS",
     "SCOPES",
     "SUBSTANCES",
     "WORDS",
+    "Activity",
     "Body",
+    "Changed",
+    "Changes",
     "Clinic",
     "CodeSignIn",
     "Colleague",
@@ -66,12 +95,16 @@ __all__ = [
     "Device",
     "DeviceIn",
     "DeviceList",
+    "Digest",
     "Disclosure",
     "DisclosurePage",
+    "Eating",
     "EmailEndpoint",
     "Endpoint",
     "EndpointIn",
     "Fault",
+    "Functioning",
+    "Goal",
     "Health",
     "Invalid",
     "Invite",
@@ -84,6 +117,8 @@ __all__ = [
     "Me",
     "MePatch",
     "Mean",
+    "Medication",
+    "Meeting",
     "Missing",
     "Mood",
     "MyInviteIn",
@@ -96,10 +131,16 @@ __all__ = [
     "Plan",
     "PlanIn",
     "PlanList",
+    "PlanSection",
     "Point",
     "Problem",
+    "Push",
+    "PushOp",
+    "PushResult",
+    "Pushed",
     "QuietHours",
     "Reply",
+    "SafetyPlan",
     "Sent",
     "Series",
     "Service",
@@ -114,6 +155,9 @@ __all__ = [
     "Trends",
     "Use",
     "WebhookEndpoint",
+    "Withdrawal",
+    "daily_id",
     "decode",
     "kind_of",
+    "safety_plan_id",
 ]

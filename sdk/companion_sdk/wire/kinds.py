@@ -5,12 +5,13 @@ To add a kind: its struct here and its name in ``Body``, a ``case`` in ``flags``
 """
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
-from .base import Hours, Instant, LongText, Minutes, Scale0to4, Scale0to10, Scale1to5, Sent, Word, Zone
+from .base import Hours, Instant, LongText, Minutes, Name, Scale0to4, Scale0to10, Scale1to5, Sent, Word, Words80, Zone
 
 SUBSTANCES = (
     "alcohol",
@@ -26,6 +27,33 @@ SUBSTANCES = (
     "gaming",
 )
 """Substances and behaviours with a fixed name; anything else is ``other:<words>``."""
+
+FELLOWSHIPS = (
+    "AA",
+    "NA",
+    "CA",
+    "CMA",
+    "HA",
+    "MA",
+    "GA",
+    "OA",
+    "ACA",
+    "SMART",
+    "Refuge",
+    "Recovery Dharma",
+    "LifeRing",
+    "WFS",
+    "Celebrate Recovery",
+    "Al-Anon",
+    "Nar-Anon",
+    "other",
+)
+"""Mutual-help fellowships by the names they use themselves."""
+
+if TYPE_CHECKING:
+    Fellowship = str
+else:
+    Fellowship = Literal[FELLOWSHIPS]
 
 Substance = Annotated[str, Meta(max_length=46, pattern=rf"^(?:{'|'.join(SUBSTANCES)}|other:[^\x00-\x1f]{{1,40}})$")]
 Amount = Annotated[float, Meta(ge=0, le=100_000)]
@@ -87,11 +115,98 @@ class Note(Sent, frozen=True, tag_field="kind", tag="note"):
     text: Annotated[str, Meta(min_length=1, max_length=4000)]
 
 
-Body = Mood | Sobriety | Coping | Note
+class Medication(Sent, frozen=True, tag_field="kind", tag="medication"):
+    """One dose, or the end of one medication, in the person's own words; ``due_at`` is when the dose was due."""
+
+    medication: Words80
+    status: Literal["taken", "missed", "late", "stopped"]
+    dose: Words80 | None = None
+    due_at: Instant | None = None
+
+
+class Meeting(Sent, frozen=True, tag_field="kind", tag="meeting"):
+    """A mutual-help meeting. ``step`` is the step of twelve that was worked on."""
+
+    fellowship: Fellowship
+    format: Literal["in_person", "online", "phone"] | None = None
+    minutes: Minutes | None = None
+    step: Annotated[int, Meta(ge=1, le=12)] | None = None
+    sponsor_contact: bool | None = None
+    note: LongText | None = None
+
+
+class Eating(Sent, frozen=True, tag_field="kind", tag="eating"):
+    """How eating went, free of numbers: no weight, no calories. Urges are 0–10; ``acted``: on one of them."""
+
+    meals_kept: Literal["none", "some", "most", "all"] | None = None
+    urge_restrict: Scale0to10 | None = None
+    urge_binge: Scale0to10 | None = None
+    urge_purge: Scale0to10 | None = None
+    acted: bool | None = None
+    note: LongText | None = None
+
+
+class Functioning(Sent, frozen=True, tag_field="kind", tag="functioning"):
+    """How life goes, each part 0 (not at all) to 4 (as well as ever)."""
+
+    work: Scale0to4 | None = None
+    school: Scale0to4 | None = None
+    family: Scale0to4 | None = None
+    social: Scale0to4 | None = None
+    self_care: Scale0to4 | None = None
+    home_supportive: Literal["yes", "partly", "no"] | None = None
+    note: LongText | None = None
+
+
+class Withdrawal(Sent, frozen=True, tag_field="kind", tag="withdrawal"):
+    """Withdrawal now: how bad (0–10), with which symptoms, and whether the person fears for their health."""
+
+    severity: Scale0to10
+    symptoms: Annotated[Sequence[Word], Meta(max_length=12)] = ()
+    medical_concern: bool | None = None
+    note: LongText | None = None
+
+
+class Activity(Sent, frozen=True, tag_field="kind", tag="activity"):
+    """Something done; ``enjoyed`` 0 (not at all) to 4 (very much)."""
+
+    what: Name
+    minutes: Minutes | None = None
+    with_others: bool | None = None
+    enjoyed: Scale0to4 | None = None
+
+
+class Goal(Sent, frozen=True, tag_field="kind", tag="goal"):
+    """How far a goal of the person's own came."""
+
+    goal: Annotated[str, Meta(min_length=1, max_length=200)]
+    progress: Literal["none", "some", "done"]
+    note: LongText | None = None
+
+
+class PlanSection(Sent, frozen=True):
+    """One part of a crisis plan, such as "People I can call"."""
+
+    title: Name
+    text: LongText
+
+
+class SafetyPlan(Sent, frozen=True, tag_field="kind", tag="safety_plan"):
+    """The person's own crisis plan: sections in the order to read them. One a patient, at ``safety_plan_id``."""
+
+    sections: Annotated[Sequence[PlanSection], Meta(max_length=20)]
+
+
+Body = (
+    Mood | Sobriety | Coping | Note | Medication | Meeting | Eating | Functioning | Withdrawal | Activity | Goal | SafetyPlan
+)
 """Every kind this version knows; decoded by its ``kind``."""
 
 KINDS: dict[str, type[msgspec.Struct]] = {str(struct.__struct_config__.tag): struct for struct in get_args(Body)}
 """Name of a kind to its struct."""
+
+GUARDED = frozenset({"safety_plan"})
+"""Kinds of which a stale copy may never overwrite a newer one: a push with another base is a conflict."""
 
 if TYPE_CHECKING:
     KindName = str
@@ -110,23 +225,49 @@ class LogIn(Sent, frozen=True):
     source: Source = "app"
 
 
+def in_utc(body: Body) -> Body:
+    """The same content with its instants in UTC: as it is stored and answered."""
+    if isinstance(body, Sobriety) and any(use.at is not None for use in body.uses):
+        return msgspec.structs.replace(body, uses=[_use_in_utc(use) for use in body.uses])
+    if isinstance(body, Medication) and body.due_at is not None:
+        return msgspec.structs.replace(body, due_at=body.due_at.astimezone(UTC))
+    return body
+
+
+def _use_in_utc(use: Use) -> Use:
+    return use if use.at is None else msgspec.structs.replace(use, at=use.at.astimezone(UTC))
+
+
 def kind_of(body: Body) -> str:
     """The kind's name, as stored and as sent."""
     return str(body.__struct_config__.tag)
 
 
 __all__ = [
+    "FELLOWSHIPS",
+    "GUARDED",
     "KINDS",
     "SUBSTANCES",
+    "Activity",
     "Body",
     "Coping",
+    "Eating",
+    "Fellowship",
+    "Functioning",
+    "Goal",
     "KindName",
     "LogIn",
+    "Medication",
+    "Meeting",
     "Mood",
     "Note",
+    "PlanSection",
+    "SafetyPlan",
     "Sobriety",
     "Source",
     "Substance",
     "Use",
+    "Withdrawal",
+    "in_utc",
     "kind_of",
 ]

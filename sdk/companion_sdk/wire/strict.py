@@ -14,7 +14,7 @@ import msgspec
 
 T = TypeVar("T")
 
-_TIMES = frozenset({"at", "from", "until"})
+_TIMES = frozenset({"at", "due_at", "from", "sent_at", "until"})
 _RFC3339 = re.compile(
     r"(?:19|2\d)\d\d-\d\d-\d\d(?:[Tt]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-](?:0\d|1[0-3]):[0-5]\d|[+-]14:00))?|\d\d:\d\d"
 )
