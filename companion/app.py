@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from .consent import routes as consent
 from .core.errors import Problem
 from .logs import routes as logs
+from .logs import sync_routes as sync
 from .nudges import routes as nudges
 from .people import routes as people
 from .trends import routes as trends
@@ -23,6 +24,7 @@ HANDLERS: Sequence[Any] = [
     *people.handlers,
     *consent.handlers,
     *logs.handlers,
+    *sync.handlers,
     *nudges.handlers,
     *trends.handlers,
 ]

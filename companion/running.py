@@ -9,14 +9,18 @@ from contextlib import contextmanager
 import uvicorn
 
 from . import app, storage
+from .core.actors import System
 from .core.clock import Clock, SystemClock
 from .core.db import Database
 from .core.lines import Bridge, Lines
+from .logs import sync
+from .logs.bell import CHANGED
 from .post.office import Post
 from .scheduler import Scheduler
 from .settings import Settings
 from .web import server
 from .web.exchange import Site
+from .web.live import Live
 
 
 class Running:
@@ -29,11 +33,13 @@ class Running:
         http: uvicorn.Server,
         listening: socket.socket,
         lines: Lines,
+        live: Live,
         nudging: "Nudging | None" = None,
     ) -> None:
         self.settings = settings
         self.db = db
         self.lines = lines
+        self._live = live
         self._nudging = nudging
         self._http = http
         self._socket = listening
@@ -63,7 +69,8 @@ class Running:
             await self._serving
 
     async def stop(self) -> None:
-        """Refuse new, finish what runs, close the database."""
+        """Refuse new, end the streams, finish what runs, close the database."""
+        self._live.close()
         self._http.should_exit = True
         if self._nudging is not None:
             await self._nudging.stop()
@@ -89,10 +96,11 @@ async def start(
     nudging: Nudging | None = None
     try:
         nudging = Nudging(settings, db, clock, lines) if settings.scheduler else None
-        site = Site(settings, db, clock, lines, None if nudging is None else nudging.scheduler.pulse)
+        live = Live(lambda streams: db.read(System("streams"), sync.still, streams), CHANGED)
+        site = Site(settings, db, clock, lines, live, None if nudging is None else nudging.scheduler.pulse)
         listening = listening or bind(settings.host, settings.port)
         http = _Server(server.config(app.serve_on(site), settings))
-        running = Running(settings, db, http, listening, lines, nudging)
+        running = Running(settings, db, http, listening, lines, live, nudging)
         await running.begin()
     except BaseException:
         if nudging is not None:

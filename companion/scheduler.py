@@ -59,7 +59,7 @@ class Scheduler:
         options = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         self._heart.add_job(self._ring_bell, self._every_beat(), id=JOB, **options)
         self._heart.start()
-        bell.listen(self.wake)
+        bell.DUE.listen(self.wake)
         self.wake()
         self._running = self._loop.create_task(self._run())
 
@@ -74,7 +74,7 @@ class Scheduler:
     async def stop(self) -> None:
         """Claim nothing more, let what flies land for up to ``GRACE`` seconds, settle, give back the rest."""
         self._stopping = True
-        bell.leave(self.wake)
+        bell.DUE.leave(self.wake)
         self.wake()
         if self._running is not None:
             done, _ = await asyncio.wait([self._running], timeout=GRACE)

@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from ..core.clock import SystemClock
-from ..logs import service, sheet
+from ..logs import changing, service, sheet
 from ..settings import Settings
 from . import operating, options, output
 
@@ -49,8 +49,8 @@ def read(file: Path, map_file: Path, patient: UUID) -> tuple[list[sheet.Row], li
     """The entries of a file and what is wrong with it, by a mapping file."""
     try:
         chosen = sheet.read_map(map_file.read_text("utf-8"))
-        latest = SystemClock().now() + service.AHEAD
-        return sheet.entries(file.read_text("utf-8"), chosen, patient, service.EARLIEST, latest)
+        when = changing.window(SystemClock().now())
+        return sheet.entries(file.read_text("utf-8"), chosen, patient, when.first, when.last)
     except UnicodeDecodeError as error:
         raise click.ClickException("the file and its map must be UTF-8 text") from error
     except sheet.BadMap as error:

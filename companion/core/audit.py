@@ -13,26 +13,30 @@ from uuid import UUID
 
 import msgspec
 
-from .db import Tx
+from .db import Row, Tx
 from .errors import NotFound
 from .sql import sql
 from .vault import bind
 
 VERSION = b"\x01"
 
+_LOOK = sql("SELECT epoch, seq, floor, head, stamp FROM feeds WHERE patient_id = :patient")
 _OPEN = sql("SELECT epoch, seq, floor, head, stamp FROM feeds WHERE patient_id = :patient {lock}")
 _BEGIN = sql("INSERT INTO feeds (patient_id, epoch, seq, floor, head, stamp) VALUES (:patient, :epoch, 0, 0, :head, :stamp)")
-_MOVE = sql("UPDATE feeds SET seq = :seq, head = :head, stamp = :stamp WHERE patient_id = :patient")
+_MOVE = sql(
+    "UPDATE feeds SET epoch = :epoch, seq = :seq, floor = :floor, head = :head, stamp = :stamp WHERE patient_id = :patient"
+)
 
 
 class Chain(msgspec.Struct):
-    """The end of a patient's chain inside a unit that holds its lock."""
+    """The end of a patient's chain inside a unit that holds its lock. ``gathering``: links wait for one ``save``."""
 
     patient: bytes
     epoch: int
     seq: int
     floor: int
     head: bytes
+    gathering: bool = False
 
     @property
     def bound(self) -> bytes:
@@ -63,7 +67,20 @@ def lock(tx: Tx, patient: UUID) -> Chain:
         NotFound: if there is no such patient.
         SealBroken: if the row was changed by another hand; nothing is chained to it.
     """
-    row = tx.one(_OPEN, patient=patient.bytes)
+    return _checked(tx, patient, tx.one(_OPEN, patient=patient.bytes))
+
+
+def look(tx: Tx, patient: UUID) -> Chain:
+    """Where the patient's chain ends, for a unit that only reads.
+
+    Raises:
+        NotFound: if there is no such patient.
+        SealBroken: if the row was changed by another hand.
+    """
+    return _checked(tx, patient, tx.one(_LOOK, patient=patient.bytes))
+
+
+def _checked(tx: Tx, patient: UUID, row: Row | None) -> Chain:
     if row is None:
         raise NotFound
     chain = Chain(patient.bytes, row[0], row[1], row[2], bytes(row[3]))
@@ -75,5 +92,19 @@ def extend(tx: Tx, chain: Chain, bound: bytes, sealed: bytes) -> bytes:
     """Add the link of the row whose ``bound`` columns carry ``chain.seq + 1``; returns the link to store with the row."""
     chain.seq += 1
     chain.head = link(chain.head, bound, sealed)
-    tx.run(_MOVE, patient=chain.patient, seq=chain.seq, head=chain.head, stamp=tx.vault.stamp(chain.bound))
+    if not chain.gathering:
+        save(tx, chain)
     return chain.head
+
+
+def save(tx: Tx, chain: Chain) -> None:
+    """Write the end of the chain down. After a ``gathering`` unit's last link, and before anything else may lock it."""
+    tx.run(
+        _MOVE,
+        patient=chain.patient,
+        epoch=chain.epoch,
+        seq=chain.seq,
+        floor=chain.floor,
+        head=chain.head,
+        stamp=tx.vault.stamp(chain.bound),
+    )

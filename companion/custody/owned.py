@@ -140,6 +140,13 @@ TABLES = (
         chained=True,
     ),
     Table(
+        "pushes",
+        ("patient_id", "device_id", "last_n", "first_n", "recorded_at"),
+        ("patient_id",),
+        ("patient_id", "device_id", "last_n"),
+        refers=(OF_PATIENT,),
+    ),
+    Table(
         "plans",
         ("patient_id", "id", "revision", "seq", "author_id", "recorded_at", "deleted"),
         ("patient_id",),

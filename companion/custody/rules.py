@@ -65,22 +65,24 @@ def _missing(start: int, stop: int) -> Iterator[Broken]:
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """One revision of one thing."""
+    """One revision of one thing; ``purged``: a tombstone that was taken out of the feed."""
 
     id: bytes
     revision: int
     seq: int
     table: str
     current: int
+    purged: bool = False
 
 
 def currents(found: Iterable[Revision]) -> Iterator[Broken]:
-    """Revisions whose ``current`` is not what it must be: 1 on the highest of an id, 0 on the others."""
+    """Revisions whose ``current`` is not what it must be: 1 on the highest of an id that is not purged, 0 on the others."""
     revisions = list(found)
     highest: dict[tuple[str, bytes], int] = {}
     for one in revisions:
         key = (one.table, one.id)
         highest[key] = max(highest.get(key, 0), one.revision)
     for one in revisions:
-        if one.current != int(one.revision == highest[one.table, one.id]):
-            yield Broken(one.seq, one.table, "is current although it is not the newest" if one.current else "is not current")
+        if one.current != int(one.revision == highest[one.table, one.id] and not one.purged):
+            why = "it was purged" if one.purged else "it is not the newest"
+            yield Broken(one.seq, one.table, f"is current although {why}" if one.current else "is not current")

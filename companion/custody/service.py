@@ -3,7 +3,7 @@
 1. Every row of a table outside the chains opens, or its stamp fits.
 2. What a row refers to exists; a patient has a feed and a feed a patient.
 3. For each patient: every row opens, places run 1 … seq without hole or double, links follow each other to the head, and
-   ``current`` marks the newest revisions.
+   ``current`` marks the newest revisions, but for tombstones at or below the feed's ``floor``.
 
 What it cannot see: a row outside the chains that is gone (a token, an address), for the service removes such rows too; all
 rows of a patient gone at once; the whole database put back to an earlier state.
@@ -153,8 +153,9 @@ def _patient(tx: Tx, actor: Actor, report: Report, patient: UUID, known: Rows) -
     if rows and patient.bytes not in known["patients"]:
         report.faults.append(Fault("patients", "the row is missing, and others of this patient are there", patient))
     chain = [row for row in rows if row.table.chained]
-    broken = list(rules.currents(_revisions(chain)))
-    if (feed := known["feeds"].get(patient.bytes)) is not None:
+    feed = known["feeds"].get(patient.bytes)
+    broken = list(rules.currents(_revisions(chain, 0 if feed is None else feed.clear["floor"])))
+    if feed is not None:
         broken += _chain(feed, chain)
     seen = {fault.seq for fault in report.faults[unread:]}  # a row that cannot be read is not missing as well
     report.faults += [Fault(one.table, one.what, patient, one.seq) for one in broken if one.table or one.seq not in seen]
@@ -174,14 +175,17 @@ def _chain(feed: Found, rows: Sequence[Found]) -> Iterator[rules.Broken]:
     return rules.walk(audit.genesis(patient), links, seq, head)
 
 
-def _revisions(rows: Sequence[Found]) -> Iterator[rules.Revision]:
+def _revisions(rows: Sequence[Found], floor: object) -> Iterator[rules.Revision]:
+    assert isinstance(floor, int)
     for row in rows:
         if "current" in row.unbound:
             name, revision, current = row.clear["id"], row.clear["revision"], row.unbound["current"]
             assert isinstance(name, bytes)
             assert isinstance(revision, int)
             assert isinstance(current, int)
-            yield rules.Revision(name, revision, row.seq or 0, row.table.name, current)
+            seq = row.seq or 0
+            purged = row.table.name == "logs" and bool(row.clear["deleted"]) and seq <= floor
+            yield rules.Revision(name, revision, seq, row.table.name, current, purged)
 
 
 def _forgotten(row: Found, plain: bytes) -> str:

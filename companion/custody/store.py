@@ -68,7 +68,7 @@ _AT = {table.name: _select(_columns(table), table, *table.keys) for table in TAB
 _WITH_ROWS = {table.name: sql(f"SELECT DISTINCT patient_id FROM {table.name} ORDER BY patient_id") for table in BY_PATIENT}
 
 
-_NUMBERS = frozenset({"seq", "revision", "current", "due_at", "attempt"})
+_NUMBERS = frozenset({"seq", "revision", "current", "due_at", "attempt", "last_n", "floor"})
 _ENDS = sql("SELECT (SELECT max(recorded_at) FROM logs), (SELECT min(created_at) FROM patients)")
 
 
@@ -77,7 +77,7 @@ def _found(table: Table, row: Row) -> Found | Unread:
     bound, unbound = len(table.columns), len(table.columns) + len(table.unbound)
     clear = row[:bound]
     named = dict(zip((*table.columns, *table.unbound), row, strict=False))
-    needed = {name: named[name] for name in (*table.keys, "seq", "revision", "current", "head") if name in named}
+    needed = {name: named[name] for name in (*table.keys, "seq", "revision", "current", "floor", "head") if name in named}
     sound = all(isinstance(value, int if name in _NUMBERS else bytes) for name, value in needed.items())
     if not sound or not all(isinstance(value, bytes) for value in row[unbound:]):
         return Unread(table, {name: named[name] for name in table.keys}, "a column holds what cannot be there")

@@ -50,9 +50,18 @@ async def put_log(
 def _stored(request: Request, stored: service.Stored) -> Response[wire.Log]:
     """201 for a new entry, 200 for a repeat or correction; a red flag brings the crisis resources."""
     log = stored.log
-    if stored.flagged:
-        log = msgspec.structs.replace(log, crisis=request.site.settings.crisis(stored.language))
+    if stored.alarm is not None:
+        log = msgspec.structs.replace(log, crisis=crisis(request, stored.alarm))
     return verbs.answer(log, 201 if stored.created else 200, ETag=service.etag(log))
+
+
+def crisis(request: Request, alarm: service.Alarm) -> wire.Crisis:
+    """The site's help in the person's language, with the address of their own plan."""
+    found = request.site.settings.crisis(alarm.language)
+    if not alarm.has_plan:
+        return found
+    address = f"{request.site.settings.public_url.rstrip('/')}/v1/patients/{alarm.patient}/safety-plan"
+    return msgspec.structs.replace(found, plan_url=address)
 
 
 @get("/v1/patients/{patient:str}/logs/{log:uuid}", operation_id="getLog", tags=["logs"], opt={"tagged": True})
@@ -82,4 +91,22 @@ async def page(request: Request, patient: FromPath[str]) -> Response[wire.LogPag
     return verbs.page(request, await request.read(service.page, patient, asked))
 
 
-handlers = [put_log, get_log, delete_log, history, page]
+@put(
+    "/v1/patients/{patient:str}/safety-plan",
+    operation_id="putSafetyPlan",
+    tags=["safety"],
+    opt={"match": True, "created": True},
+)
+async def put_plan(request: Request, patient: FromPath[str], data: JSONBody[wire.SafetyPlan]) -> Response[wire.Log]:
+    """Store the patient's own crisis plan; safe to repeat. With If-Match it corrects that revision."""
+    return _stored(request, await request.write(service.keep_plan, patient, data, _condition(request)))
+
+
+@get("/v1/patients/{patient:str}/safety-plan", operation_id="getSafetyPlan", tags=["safety"], opt={"tagged": True})
+async def get_plan(request: Request, patient: FromPath[str]) -> Response[wire.Log]:
+    """The patient's own crisis plan; 304 with the right If-None-Match."""
+    found = await request.read(service.plan_of, patient)
+    return verbs.tagged(request, found, service.etag(found))
+
+
+handlers = [put_plan, get_plan, put_log, get_log, delete_log, history, page]

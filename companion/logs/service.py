@@ -7,33 +7,37 @@ from uuid import UUID
 import msgspec
 
 from companion_sdk import wire
-from companion_sdk.clinical.days import local_day
 from companion_sdk.clinical.redflags import flags
 
 from ..consent import gate
 from ..consent.gate import Grant
-from ..core import audit, paging, zones
+from ..core import audit, paging
 from ..core.actors import Actor
 from ..core.clock import micros
 from ..core.db import Tx
 from ..core.errors import Invalid, NotFound, Problem, Refusal
 from ..people import service as people
-from . import store
-from .events import LogRecorded
+from . import changing, store
 from .store import Answer as Answer
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-AHEAD = timedelta(days=1)
 _SLACK = timedelta(days=1, hours=15)
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An entry as stored by a PUT, whether it is new, whether it raises a red flag, and the language to answer that in."""
+    """An entry as stored by a PUT, whether it is new, and whether it raises a red flag; then what the answer needs."""
 
     log: wire.Log
     created: bool
     flagged: bool
-    language: str = "en"
+    alarm: "Alarm | None" = None
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """Who is in danger: in which language to answer, and whether there is a crisis plan to open."""
+
+    patient: UUID
+    language: str
+    has_plan: bool
 
 
 class IfMatch(msgspec.Struct, frozen=True):
@@ -50,15 +54,48 @@ def record(
     actor.known()
     _check(tx, entry)
     grant = gate.to_write_diary(tx, actor, patient)
+    return _put_or_refuse(tx, actor, grant, log_id, entry, condition)
+
+
+def _put_or_refuse(
+    tx: Tx, actor: Actor, grant: Grant, log_id: UUID, entry: wire.LogIn, condition: IfMatch
+) -> Stored | Refusal:
     try:
         stored = put(tx, grant, log_id, entry, condition)
     except Problem as problem:
         if problem.current is None:
             raise
-        return Refusal(_as_shown(tx, actor, grant, problem))
-    if not stored.flagged:
-        return stored
-    return msgspec.structs.replace(stored, language=people.patient_of(tx, grant.patient).profile.language)
+        return Refusal(as_shown(tx, actor, grant, problem))
+    return msgspec.structs.replace(stored, alarm=alarm(tx, grant)) if stored.flagged else stored
+
+
+def alarm(tx: Tx, grant: Grant) -> Alarm:
+    """What an answer to a red flag needs to know of the person."""
+    plan = store.current(tx, grant, wire.safety_plan_id(grant.patient))
+    has_plan = plan is not None and isinstance(plan.body, wire.SafetyPlan) and len(plan.body.sections) > 0
+    return Alarm(grant.patient, people.patient_of(tx, grant.patient).profile.language, has_plan)
+
+
+def keep_plan(tx: Tx, actor: Actor, patient: str, plan: wire.SafetyPlan, condition: IfMatch = IfMatch()) -> Stored | Refusal:
+    """Store the patient's crisis plan, with the conditions of any entry; it happens now, where the patient lives."""
+    grant = gate.to_write_diary(tx, actor, patient)
+    log_id = wire.safety_plan_id(grant.patient)
+    before = store.current(tx, grant, log_id)
+    zone = people.patient_of(tx, grant.patient).profile.zone
+    entry = wire.LogIn(at=tx.now, zone=zone, body=plan)
+    if before is not None and before.body == plan:
+        entry = wire.LogIn(at=before.at, zone=before.zone, body=plan, source=before.source)
+    return _put_or_refuse(tx, actor, grant, log_id, entry, condition)
+
+
+def plan_of(tx: Tx, actor: Actor, patient: str) -> wire.Log:
+    """The patient's crisis plan."""
+    grant = gate.to_find(tx, actor, patient, "logs:read")
+    plan = store.current(tx, grant, wire.safety_plan_id(grant.patient))
+    if plan is None or plan.kind not in grant.categories:
+        raise NotFound
+    gate.shown(tx, actor, grant, "safety-plan", (plan.kind,))
+    return plan
 
 
 def put(tx: Tx, grant: Grant, log_id: UUID, entry: wire.LogIn, condition: IfMatch) -> Stored:
@@ -68,11 +105,12 @@ def put(tx: Tx, grant: Grant, log_id: UUID, entry: wire.LogIn, condition: IfMatc
     if before is None:
         if condition.revision is not None:
             raise Problem("revision-mismatch", "There is no entry with this id to correct")
-        _check(tx, entry)
+        if changing.misplaced(grant.patient, log_id, wire.kind_of(entry.body)):
+            raise Invalid(("/body/kind", "one-per-patient"))
         return _append(tx, grant, chain, log_id, entry, None)
     if before.deleted:
         raise Problem("gone")
-    if _same(before, entry):
+    if changing.same(before, entry):
         return Stored(before, False, bool(flags(entry.body)))
     if condition.create_only:
         raise _mismatch(before)
@@ -82,35 +120,13 @@ def put(tx: Tx, grant: Grant, log_id: UUID, entry: wire.LogIn, condition: IfMatc
         raise Problem("revision-required", headers=(("ETag", etag(before)),))
     if condition.revision != before.revision:
         raise _mismatch(before)
-    _check(tx, entry)
     return _append(tx, grant, chain, log_id, entry, before)
 
 
 def _append(tx: Tx, grant: Grant, chain: audit.Chain, log_id: UUID, entry: wire.LogIn, before: wire.Log | None) -> Stored:
-    at = micros(entry.at)
-    now = micros(tx.now)
-    revision = 1
-    if before is not None:
-        revision = before.revision + 1
-        store.retire(tx, grant, micros(before.at), log_id, before.revision)
-    new = store.Entry(
-        id=log_id,
-        at=at,
-        revision=revision,
-        kind=wire.kind_of(entry.body),
-        zone=entry.zone,
-        day=local_day(entry.at, entry.zone),
-        source=entry.source,
-        author=grant.actor,
-        recorded=now,
-        skew=max(at - now, 0),
-        deleted=False,
-        body=entry.body,
-    )
-    log = store.add(tx, grant, chain, new)
-    tx.emit(LogRecorded(grant.patient, log_id, revision, log.kind, log.day, False))
-    if before is not None and before.day != log.day:
-        tx.emit(LogRecorded(grant.patient, log_id, revision, log.kind, before.day, True))
+    ahead = max(micros(entry.at) - micros(tx.now), 0)
+    log = changing.append(tx, grant, chain, log_id, entry, before, ahead)
+    changing.tell(tx, grant, [(log, before)])
     return Stored(log, before is None, bool(flags(entry.body)))
 
 
@@ -119,7 +135,7 @@ def etag(log: wire.Log) -> str:
     return f'"{log.revision}"'
 
 
-def _as_shown(tx: Tx, actor: Actor, grant: Grant, problem: Problem) -> Problem:
+def as_shown(tx: Tx, actor: Actor, grant: Grant, problem: Problem) -> Problem:
     """The refusal with the stored entry only for whom may read it; that an app was shown it is a disclosure."""
     if actor.role != "app" or not isinstance(problem.current, wire.Log):
         return problem
@@ -133,37 +149,9 @@ def _mismatch(current: wire.Log) -> Problem:
     return Problem("revision-mismatch", headers=(("ETag", etag(current)),), current=current)
 
 
-def _same(before: wire.Log, entry: wire.LogIn) -> bool:
-    return (
-        before.at == entry.at
-        and before.zone == entry.zone
-        and before.source == entry.source
-        and before.body is not None
-        and _fields(before.body) == _fields(entry.body)
-    )
-
-
-def _fields(body: wire.Body) -> list[object]:
-    """A body as values that compare: a list that was sent empty equals one that was left out."""
-    values = [wire.kind_of(body), *(getattr(body, name) for name in body.__struct_fields__)]
-    return [tuple(value) if isinstance(value, list) else value for value in values]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-
-
 def _check(tx: Tx, entry: wire.LogIn) -> None:
-    """Things that happened lie between 2000 and a day from now, in a zone that exists."""
-    if not zones.exists(entry.zone):
-        raise Invalid(("/zone", "unknown-zone"))
-    for pointer, at in _instants(entry):
-        if not EARLIEST <= at <= tx.now + AHEAD:
-            raise Invalid((pointer, "out-of-range"))
-
-
-def _instants(entry: wire.LogIn) -> Iterator[tuple[str, datetime]]:
-    yield "/at", entry.at
-    if isinstance(entry.body, wire.Sobriety):
-        for place, use in enumerate(entry.body.uses):
-            if use.at is not None:
-                yield f"/body/uses/{place}/at", use.at
+    if found := changing.faults(entry, changing.window(tx.now)):
+        raise Invalid(*found)
 
 
 def delete(tx: Tx, actor: Actor, patient: str, log_id: UUID, revision: int | None = None) -> Refusal | None:
@@ -176,24 +164,10 @@ def delete(tx: Tx, actor: Actor, patient: str, log_id: UUID, revision: int | Non
     if before.deleted:
         return None
     if revision is not None and revision != before.revision:
-        return Refusal(_as_shown(tx, actor, grant, _mismatch(before)))
-    store.retire(tx, grant, micros(before.at), log_id, before.revision)
-    tombstone = store.Entry(
-        id=log_id,
-        at=micros(before.at),
-        revision=before.revision + 1,
-        kind=before.kind,
-        zone=before.zone,
-        day=before.day,
-        source=before.source,
-        author=grant.actor,
-        recorded=micros(tx.now),
-        skew=0,
-        deleted=True,
-        body=None,
-    )
-    store.add(tx, grant, chain, tombstone)
-    tx.emit(LogRecorded(grant.patient, log_id, before.revision + 1, before.kind, before.day, True))
+        return Refusal(as_shown(tx, actor, grant, _mismatch(before)))
+    if before.kind in wire.GUARDED:
+        raise Problem("conflict", "A crisis plan is emptied, not deleted")
+    changing.tell(tx, grant, [(changing.bury(tx, grant, chain, before), before)])
     return None
 
 
@@ -263,7 +237,7 @@ def _span(first: date | None, last: date | None) -> store.Span:
     span = store.Span()
     if first is not None:
         midnight = datetime(first.year, first.month, first.day, tzinfo=UTC)
-        since = micros(midnight - _SLACK) if first > EARLIEST.date() else store.FIRST
+        since = micros(midnight - _SLACK) if first > changing.EARLIEST.date() else store.FIRST
         span = msgspec.structs.replace(span, first=first.isoformat(), since=since)
     if last is not None:
         span = msgspec.structs.replace(span, last=last.isoformat())
@@ -280,6 +254,8 @@ def take_in(tx: Tx, actor: Actor, patient: UUID, entries: Sequence[tuple[UUID, w
     refused: an import never overwrites what a person wrote.
     """
     grant = gate.for_operator(tx, actor, patient)
+    for _, entry in entries:
+        _check(tx, entry)
     return sum(put(tx, grant, log_id, entry, IfMatch()).created for log_id, entry in entries)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from companion_sdk import wire
+from companion_sdk.wire.canonical import body_hash
 
 from ..consent.gate import Grant
 from ..core import audit
@@ -28,7 +29,7 @@ LAST = 2**63 - 1
 COLUMNS = "patient_id, at, id, revision, seq, kind, zone, day, source, author_id, recorded_at, skew, deleted, sealed, link"
 _SEALED = 13
 SKEWED = 300_000_000
-"""A phone's clock more than five minutes ahead, in microseconds."""
+"""A phone's clock more than five minutes off, in microseconds."""
 
 _CURRENT = sql(f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND id = :id ORDER BY revision DESC LIMIT 1")
 _HISTORY = sql(f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND id = :id ORDER BY revision")
@@ -54,6 +55,27 @@ _HAS = sql(
     "SELECT 1 FROM logs WHERE patient_id = :patient AND at >= :since AND at < :until AND kind = :kind "
     "AND day = :day AND current = 1 AND deleted = 0 LIMIT 1"
 )
+_CHANGES = sql(
+    f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND seq > :seq AND current = 1 ORDER BY seq LIMIT :limit"
+)
+_NEWEST = sql("SELECT seq FROM logs WHERE patient_id = :patient AND current = 1 ORDER BY seq DESC LIMIT 1")
+_NEWEST_OF_KIND = sql(
+    "SELECT seq FROM logs WHERE patient_id = :patient AND kind = :kind AND current = 1 ORDER BY seq DESC LIMIT 1"
+)
+_AS_OF = sql(
+    f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND seq <= :through AND deleted = 0 AND NOT EXISTS (SELECT 1 "
+    "FROM logs AS later WHERE later.patient_id = logs.patient_id AND later.id = logs.id AND later.revision > logs.revision "
+    "AND later.seq <= :through) ORDER BY id, revision"
+)
+_TO_PURGE = sql(
+    "SELECT patient_id FROM logs WHERE recorded_at < :before AND deleted = 1 AND current = 1 "
+    "ORDER BY recorded_at, patient_id LIMIT 1"
+)
+_LAST_TO_PURGE = sql(
+    "SELECT seq FROM logs WHERE patient_id = :patient AND recorded_at < :before AND deleted = 1 AND current = 1 "
+    "ORDER BY seq DESC LIMIT 1"
+)
+_PURGE = sql("UPDATE logs SET current = 0 WHERE patient_id = :patient AND seq <= :floor AND deleted = 1 AND current = 1")
 _EVERY = sql(f"SELECT {COLUMNS}, current FROM logs WHERE patient_id = :patient ORDER BY seq")
 
 
@@ -110,7 +132,7 @@ def read(tx: Tx, grant: Grant, row: Row) -> wire.Log:
         seq=row[4],
         recorded_at=instant(row[10]),
         deleted=bool(row[12]),
-        skewed=row[11] > SKEWED,
+        skewed=abs(row[11]) > SKEWED,
         author_id=grant.patient if row[9] == row[0] else UUID(bytes=bytes(row[9])),
         body=_body.decode(plain),
     )
@@ -167,7 +189,7 @@ def add(tx: Tx, grant: Grant, chain: audit.Chain, entry: Entry) -> wire.Log:
         seq=seq,
         recorded_at=instant(entry.recorded),
         deleted=entry.deleted,
-        skewed=entry.skew > SKEWED,
+        skewed=abs(entry.skew) > SKEWED,
         author_id=entry.author,
         body=entry.body,
     )
@@ -234,6 +256,48 @@ def has_entry(tx: Tx, grant: Grant, kind: str, day: date, since: int, until: int
     """Whether a live entry of the kind exists for the local day; its instant lies in [since, until)."""
     row = tx.one(_HAS, patient=grant.patient.bytes, kind=kind, day=day.isoformat(), since=since, until=until)
     return row is not None
+
+
+def changes(tx: Tx, grant: Grant, seq: int, limit: int) -> list[wire.Log | int]:
+    """What changed after ``seq``, oldest first; of what the grant does not cover only its ``seq``, unopened."""
+    rows = tx.all(_CHANGES, patient=grant.patient.bytes, seq=seq, limit=limit)
+    return [read(tx, grant, row) if row[5] in grant.categories else int(row[4]) for row in rows]
+
+
+def newest(tx: Tx, grant: Grant, kind: str | None) -> int:
+    """The ``seq`` of the newest change, of a kind if one is named; 0 without any."""
+    row = (
+        tx.one(_NEWEST, patient=grant.patient.bytes)
+        if kind is None
+        else tx.one(_NEWEST_OF_KIND, patient=grant.patient.bytes, kind=kind)
+    )
+    return 0 if row is None else int(row[0])
+
+
+def hashes(tx: Tx, grant: Grant, through: int) -> list[tuple[UUID, int, bytes]]:
+    """(id, revision, hash of the canonical body) of every entry that was live at ``through``."""
+    found: list[tuple[UUID, int, bytes]] = []
+    for row in tx.all(_AS_OF, patient=grant.patient.bytes, through=through):
+        if row[5] in grant.categories:
+            body = _body.decode(tx.vault.open(grant.patient, bound(row), bytes(row[_SEALED])))
+            assert body is not None  # only a tombstone has none
+            found.append((UUID(bytes=bytes(row[2])), int(row[3]), body_hash(body)))
+    return found
+
+
+def to_purge(tx: Tx, before: int) -> UUID | None:
+    """Somebody whose diary has a tombstone in the feed from before an instant."""
+    row = tx.one(_TO_PURGE, before=before)
+    return None if row is None else UUID(bytes=bytes(row[0]))
+
+
+def purge(tx: Tx, grant: Grant, before: int) -> int | None:
+    """Take the tombstones from before an instant out of the feed; the highest ``seq`` among them."""
+    row = tx.one(_LAST_TO_PURGE, patient=grant.patient.bytes, before=before)
+    if row is None:
+        return None
+    tx.run(_PURGE, patient=grant.patient.bytes, floor=row[0])
+    return int(row[0])
 
 
 def every_row(tx: Tx, grant: Grant) -> list[Row]:

@@ -140,7 +140,7 @@ def replan(tx: Tx, grant: Grant, plan: store.PlanRow, zone: str, reason: str) ->
     for found in wanted.values():
         ledger.add(tx, grant, _row(tx, grant, plan, zone, found))
     store.set_extend_at(tx, grant.patient.bytes, plan.id.bytes, plan.revision, next_at)
-    tx.after_commit(bell.ring)
+    tx.after_commit(bell.DUE.ring)
 
 
 def is_unclaimed(row: NudgeRow, now: int) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..core.db import Database
     from ..core.lines import Lines
     from ..settings import Settings
+    from .live import Live
 
 Scope = MutableMapping[str, Any]
 """A connection as ASGI describes it."""
@@ -29,7 +30,7 @@ STALE = 30.0
 class Site:
     """The running service as HTTP sees it. ``pulse`` tells how long ago the heartbeat beat; None where none runs."""
 
-    __slots__ = ("_proved", "clock", "db", "lines", "pulse", "settings")
+    __slots__ = ("_proved", "clock", "db", "lines", "live", "pulse", "settings")
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Site:
         db: "Database",
         clock: "Clock",
         lines: "Lines",
+        live: "Live",
         pulse: "Callable[[], float] | None" = None,
     ) -> None:
         self.settings = settings
         self.db = db
         self.clock = clock
         self.lines = lines
+        self.live = live
         self.pulse = pulse
         self._proved = float("-inf")
 

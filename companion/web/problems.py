@@ -22,20 +22,23 @@ _BY_STATUS = {
 }
 
 
+def document(problem: Problem, request_id: str) -> Answer:
+    """The problem as the contract has it."""
+    return Answer(
+        type=f"/problems/{problem.word}",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        instance=f"urn:uuid:{request_id}",
+        request_id=request_id,
+        errors=[Fault(pointer=pointer, code=code) for pointer, code in problem.errors],
+        current=problem.current if isinstance(problem.current, Log) else None,
+    )
+
+
 def body(problem: Problem, request_id: str) -> bytes:
     """The answer's bytes."""
-    return msgspec.json.encode(
-        Answer(
-            type=f"/problems/{problem.word}",
-            title=problem.title,
-            status=problem.status,
-            detail=problem.detail,
-            instance=f"urn:uuid:{request_id}",
-            request_id=request_id,
-            errors=[Fault(pointer=pointer, code=code) for pointer, code in problem.errors],
-            current=problem.current if isinstance(problem.current, Log) else None,
-        )
-    )
+    return msgspec.json.encode(document(problem, request_id))
 
 
 def answer(problem: Problem, exchange: Exchange) -> Response[bytes]:

@@ -94,22 +94,27 @@ class Request(litestar.Request[Any, Any, Any]):
             options.strip() and options.strip().lower().replace(b'"', b"") != b"charset=utf-8"
         ):
             raise Problem("unsupported-media")
-        if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
+        if length is not None and length.isdigit() and int(length) > self._limit:
             raise Problem("too-large")
+
+    @property
+    def _limit(self) -> int:
+        """Bytes that this route takes."""
+        return self.route_handler.opt.get("body_limit", BODY_LIMIT)
 
     async def _bounded_body(self) -> bytes:
         """The body up to the limit. What comes after a refusal the server drops, within the time a body has: a closed
         connection would take the answer with it.
         """
         chunks: list[bytes] = []
-        size = 0
+        size, limit = 0, self._limit
         while True:
             message = await self.receive()
             if message["type"] != "http.request":
                 raise Problem("invalid-request", "The body did not arrive")
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size > BODY_LIMIT:
+            if size > limit:
                 raise Problem("too-large")
             chunks.append(chunk)
             if not message.get("more_body", False):

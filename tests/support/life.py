@@ -133,6 +133,17 @@ async def live(cast: Cast) -> Life:
     assert made.status_code == 201
     for hour in (12, 13):
         await ben.mood(monday(hour))
+    operation = {
+        "n": 1,
+        "op": str(uuid4()),
+        "id": str(uuid4()),
+        "base": 0,
+        "log": ben.entry(monday(14), kind="mood", mood=3),
+    }
+    pushed = await ben.post(
+        "/v1/patients/me/sync/push", {"device": str(uuid4()), "sent_at": monday(14).isoformat(), "ops": [operation]}
+    )
+    assert pushed.json()["last_n"] == 1, pushed.text
     await cast.running.db.write(OPERATOR, _reminders, ana.id)
     await cast.running.db.write(OPERATOR, beats.beat, "test")
     return Life(cast)

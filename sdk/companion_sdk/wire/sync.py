@@ -9,7 +9,6 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID, uuid5
 
-import msgspec
 from msgspec import Meta
 
 from .base import Count, Instant, Reply, Sent
@@ -113,11 +112,3 @@ def safety_plan_id(patient: UUID) -> UUID:
 def daily_id(patient: UUID, kind: str, day: date) -> UUID:
     """The id on which devices meet for a kind that exists once a day: UUIDv5 of patient and ``kind/day``."""
     return uuid5(patient, f"{kind}/{day.isoformat()}")
-
-
-class PushFrame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A push of which only the frame was read: one broken operation must not hide the others."""
-
-    device: UUID
-    sent_at: Instant
-    ops: Annotated[list[msgspec.Raw], Meta(max_length=MAX_OPS)]

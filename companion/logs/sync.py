@@ -1,0 +1,307 @@
+"""Sync, version 1: push, pull, digest and what a stream tells. The rules are those of ``companion/docs/client.md``.
+
+A push is one unit:
+
+1. Take the patient's place in line, and the device's last number.
+2. Each operation in turn. A number the service has: the same operation gets the same outcome again, another one is
+   ``rewound`` and ends the push. A number further on than the next is a ``gap`` and ends it. The next one is decided before
+   anything of it is written, so that no savepoint is needed; entries it touched are remembered for those behind it.
+3. Save the end of the chain once, keep what became of the new operations, then let follow what follows.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+
+from companion_sdk import wire
+from companion_sdk.clinical.redflags import flags
+from companion_sdk.wire.canonical import digest as digest_of
+from companion_sdk.wire.frames import PushHead, ReadOp
+
+from ..consent import gate
+from ..consent.gate import Grant
+from ..core import audit, paging
+from ..core.actors import Actor, Caller
+from ..core.clock import micros
+from ..core.db import Tx
+from ..core.errors import NotFound, Problem
+from ..people import service as people
+from . import changing, pushes, service, store
+from .pushes import Kept
+
+_CONSUMED = frozenset({"applied", "rejected", "gone", "conflict"})
+_MICROSECOND = timedelta(microseconds=1)
+KEPT_FOR = timedelta(days=400)
+"""How long a tombstone stays in the feed at least."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What became of one operation; ``current`` is what stands in the way of a conflict."""
+
+    kept: Kept
+    current: wire.Log | None = None
+
+
+class Outcomes(msgspec.Struct, frozen=True):
+    """What became of a push; ``alarm`` when something it stored raises a red flag."""
+
+    done: list[Done]
+    last_n: int
+    epoch: int
+    now: datetime
+    alarm: service.Alarm | None
+
+
+def push(tx: Tx, actor: Actor, patient: str, head: PushHead, ops: Sequence[ReadOp]) -> Outcomes:
+    """Apply operations of a device, each exactly once, up to the first that cannot be placed."""
+    grant = gate.to_write_diary(tx, actor, patient)
+    chain = audit.lock(tx, grant.patient)
+    chain.gathering = True
+    desk = _Desk(tx, grant, chain, head)
+    done: list[Done] = []
+    for op in ops:
+        done.append(desk.take(op))
+        if done[-1].kept.outcome not in _CONSUMED:
+            break
+    if desk.changes:
+        audit.save(tx, chain)
+    if desk.new:
+        pushes.add(tx, grant, head.device, list(desk.new.values()))
+    changing.tell(tx, grant, desk.changes)
+    return Outcomes(
+        done=[_as_shown(tx, actor, grant, one) for one in done],
+        last_n=desk.last,
+        epoch=chain.epoch,
+        now=tx.now,
+        alarm=service.alarm(tx, grant) if _flagged(ops, done) else None,
+    )
+
+
+class _Desk:
+    """Where the operations of one push are decided, one after the other."""
+
+    def __init__(self, tx: Tx, grant: Grant, chain: audit.Chain, head: PushHead) -> None:
+        self._tx = tx
+        self._grant = grant
+        self._chain = chain
+        self._device = head.device
+        self._skew = (head.sent_at - tx.now) // _MICROSECOND
+        self._window = changing.window(tx.now, head.sent_at)
+        self._seen: dict[UUID, wire.Log | None] = {}
+        self._before: dict[int, Kept] = {}
+        self.last = pushes.last_n(tx, grant, head.device)
+        self.new: dict[int, Kept] = {}
+        self.changes: list[tuple[wire.Log, wire.Log | None]] = []
+
+    def take(self, op: ReadOp) -> Done:
+        if op.n <= self.last:
+            return self._again(op)
+        if op.n > self.last + 1:
+            return Done(Kept(op.n, op.op, "gap", 0, 0))
+        done = self._decide(op)
+        self.new[op.n] = done.kept
+        self.last = op.n
+        return done
+
+    def _again(self, op: ReadOp) -> Done:
+        kept = self.new.get(op.n) or self._before.get(op.n)
+        if kept is None:
+            self._before.update((one.n, one) for one in pushes.batch(self._tx, self._grant, self._device, op.n))
+            kept = self._before.get(op.n)
+        if kept is None or kept.op != op.op:
+            return Done(Kept(op.n, op.op, "rewound", 0, 0))
+        current = self._current(op.asked.id) if kept.outcome == "conflict" and op.asked is not None else None
+        return Done(kept, current)
+
+    def _current(self, log_id: UUID) -> wire.Log | None:
+        if log_id not in self._seen:
+            self._seen[log_id] = store.current(self._tx, self._grant, log_id)
+        return self._seen[log_id]
+
+    def _decide(self, op: ReadOp) -> Done:
+        asked = op.asked
+        if asked is None:
+            return _rejected(op, None, "invalid-request", op.errors)
+        before = self._current(asked.id)
+        if asked.log is not None and (errors := self._faults(op, asked.id, asked.log)):
+            return _rejected(op, before, "invalid-request", errors)
+        if before is None:
+            if asked.base > 0 or asked.log is None:
+                return Done(Kept(op.n, op.op, "gone", 0, 0))
+            return self._store(op, asked.id, asked.log, None)
+        if before.deleted:
+            return Done(Kept(op.n, op.op, "gone", before.revision, before.seq))
+        if asked.log is None:
+            if before.kind in wire.GUARDED:
+                return _rejected(op, before, "conflict", detail="A crisis plan is emptied, not deleted")
+            return self._applied(op, changing.bury(self._tx, self._grant, self._chain, before, self._skew), before)
+        if before.kind != wire.kind_of(asked.log.body):
+            return _rejected(op, before, "conflict", detail="An entry keeps its kind; delete it and make another")
+        if changing.same(before, asked.log):
+            return Done(Kept(op.n, op.op, "applied", before.revision, before.seq))
+        if before.kind in wire.GUARDED and asked.base != before.revision:
+            return Done(Kept(op.n, op.op, "conflict", before.revision, before.seq), before)
+        return self._store(op, asked.id, asked.log, before)
+
+    def _faults(self, op: ReadOp, log_id: UUID, entry: wire.LogIn) -> tuple[tuple[str, str], ...]:
+        found = changing.faults(entry, self._window)
+        if changing.misplaced(self._grant.patient, log_id, wire.kind_of(entry.body)):
+            found.append(("/body/kind", "one-per-patient"))
+        return tuple((f"/ops/{op.place}/log{pointer}", code) for pointer, code in found)
+
+    def _store(self, op: ReadOp, log_id: UUID, entry: wire.LogIn, before: wire.Log | None) -> Done:
+        log = changing.append(self._tx, self._grant, self._chain, log_id, entry, before, self._skew)
+        return self._applied(op, log, before)
+
+    def _applied(self, op: ReadOp, log: wire.Log, before: wire.Log | None) -> Done:
+        self._seen[log.id] = log
+        self.changes.append((log, before))
+        return Done(Kept(op.n, op.op, "applied", log.revision, log.seq))
+
+
+def _rejected(
+    op: ReadOp, before: wire.Log | None, word: str, errors: tuple[tuple[str, str], ...] = (), detail: str = ""
+) -> Done:
+    revision, seq = (0, 0) if before is None else (before.revision, before.seq)
+    return Done(Kept(op.n, op.op, "rejected", revision, seq, word, detail, errors))
+
+
+def _flagged(ops: Sequence[ReadOp], done: Sequence[Done]) -> bool:
+    """Whether something that is stored says that the person is in danger."""
+    for op, one in zip(ops, done, strict=False):
+        entry = op.asked.log if op.asked is not None else None
+        if one.kept.outcome == "applied" and entry is not None and flags(entry.body):
+            return True
+    return False
+
+
+def _as_shown(tx: Tx, actor: Actor, grant: Grant, done: Done) -> Done:
+    """What stands in the way only for whoever may read it."""
+    if done.current is None:
+        return done
+    shown = service.as_shown(tx, actor, grant, Problem("conflict", current=done.current))
+    return msgspec.structs.replace(done, current=shown.current)
+
+
+class _Place(msgspec.Struct, frozen=True, array_like=True):
+    """What a cursor of a pull holds."""
+
+    epoch: int
+    seq: int
+    floor: int
+    scope: bytes
+
+
+def pull(tx: Tx, actor: Actor, patient: str, cursor: str | None, limit: int) -> wire.Changes:
+    """What changed after a cursor, or everything; tombstones too. Of a kind that is not consented there is nothing.
+
+    Raises:
+        Problem: ``cursor-expired`` when the walk must begin anew.
+    """
+    grant = gate.to_find(tx, actor, patient, "logs:read")
+    feed = audit.look(tx, grant.patient)
+    scope, list_name = _scope(grant), f"pull|{grant.patient}"
+    seq = 0
+    if cursor is not None:
+        held = _Place(*paging.read(tx, actor, list_name, cursor, tuple[int, int, int, bytes]))
+        if _expired(held, feed, scope):
+            raise Problem("cursor-expired")
+        seq = held.seq
+    found = store.changes(tx, grant, seq, limit + 1)
+    page = found[:limit]
+    more = len(found) > limit
+    seen = [log for log in page if isinstance(log, wire.Log)]
+    if seen:
+        gate.shown(tx, actor, grant, "changes", {log.kind for log in seen})
+    last = page[-1] if more else feed.seq
+    reached = last.seq if isinstance(last, wire.Log) else last
+    place = paging.write(tx, actor, list_name, feed.epoch, reached, feed.floor, scope)
+    return wire.Changes(changes=seen, cursor=place, more=more, epoch=feed.epoch)
+
+
+def _scope(grant: Grant) -> bytes:
+    """What the caller may see, short. All is all, also when there are more kinds."""
+    if grant.categories >= gate.ALL:
+        return b"all"
+    return sha256(" ".join(sorted(grant.categories)).encode()).digest()[:8]
+
+
+def _expired(held: _Place, feed: audit.Chain, scope: bytes) -> bool:
+    """Whether changes may be missing after this cursor: tombstones behind it were purged, before its walk began or since;
+    the order was restored to an earlier state; or it was of a caller who might see other kinds.
+    """
+    if held.epoch != feed.epoch or held.scope != scope or held.seq > feed.seq:
+        return True
+    return held.seq < feed.floor and held.floor < feed.floor
+
+
+def digest(tx: Tx, actor: Actor, patient: str, through: int | None) -> wire.Digest:
+    """Proof of what is stored up to a change, for a device to compare with what it holds."""
+    grant = gate.to_find(tx, actor, patient, "logs:read")
+    newest = audit.look(tx, grant.patient).seq
+    place = newest if through is None else min(through, newest)
+    found = store.hashes(tx, grant, place)
+    gate.shown(tx, actor, grant, "digest", grant.categories)
+    return wire.Digest(count=len(found), sha256=digest_of(found), through=place)
+
+
+class News(msgspec.Struct, frozen=True):
+    """Whose diary a stream is about, and its newest change that the caller may see."""
+
+    patient: UUID
+    newest: int
+
+
+def news(tx: Tx, actor: Actor, patient: str) -> News:
+    """Where the diary stands for whoever opens a stream."""
+    grant = gate.to_find(tx, actor, patient, "logs:read")
+    if grant.categories >= gate.ALL:
+        return News(grant.patient, store.newest(tx, grant, None))
+    return News(grant.patient, max((store.newest(tx, grant, kind) for kind in grant.categories), default=0))
+
+
+def still(tx: Tx, actor: Actor, streams: Sequence[tuple[Caller, str]]) -> list[News | None]:
+    """``news`` for many open streams in one look (the service itself); None for a caller who may no more."""
+    if actor.role != "system":
+        raise NotFound
+    return [_for_one(tx, caller, patient) for caller, patient in streams]
+
+
+def _for_one(tx: Tx, caller: Caller, patient: str) -> News | None:
+    try:
+        return news(tx, people.resolve(tx, caller), patient)
+    except Problem:
+        return None
+
+
+def purge(tx: Tx, actor: Actor) -> bool:
+    """Take one patient's old tombstones out of the feed (the service itself); whether there was one.
+
+    They stay in the history, so their ids never live again; who has not pulled since begins anew.
+    """
+    if actor.role not in ("system", "operator"):
+        raise NotFound
+    before = micros(tx.now - KEPT_FOR)
+    patient = store.to_purge(tx, before)
+    if patient is None:
+        return False
+    grant = gate.for_operator(tx, actor, patient)
+    chain = audit.lock(tx, patient)
+    floor = store.purge(tx, grant, before)
+    if floor is not None:
+        chain.floor = max(chain.floor, floor)
+        audit.save(tx, chain)
+    return True
+
+
+def raise_epoch(tx: Tx, actor: Actor, patient: UUID) -> int:
+    """Tell a patient's devices that the order of changes was put back to an earlier state (operator); the new epoch."""
+    if actor.role not in ("system", "operator"):
+        raise NotFound
+    chain = audit.lock(tx, patient)
+    chain.epoch += 1
+    audit.save(tx, chain)
+    return chain.epoch
