@@ -6,17 +6,30 @@ import hashlib
 import hmac
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import httpx2
+import pytest
 from support.cast import Cast, Person, monday
 
 from companion.running import Running
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RUN_HERE = {"five_lines", "clinicians_view", "webhook_receiver", "import_csv"}
+RUN_HERE = {
+    "clinicians_view",
+    "five_lines",
+    "import_csv",
+    "third_party",
+    "trend_reading",
+    "web_dependency",
+    "webhook_receiver",
+}
 
 
 def run(name: str, service: Running, person: Person, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -28,6 +41,16 @@ def run(name: str, service: Running, person: Person, *arguments: str, **more: st
         text=True,
         timeout=60,
     )
+
+
+def load(name: str) -> Any:
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_every_example_is_run() -> None:
@@ -62,11 +85,7 @@ async def test_importing_twice_stores_once(cast: Cast, service: Running, tmp_pat
 
 
 def test_the_receivers_check_refuses_what_was_changed() -> None:
-    spec = importlib.util.spec_from_file_location("webhook_receiver", EXAMPLES / "webhook_receiver.py")
-    assert spec is not None
-    assert spec.loader is not None
-    receiver = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(receiver)
+    receiver = load("webhook_receiver")
     secret = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo="
     headers = {
         "webhook-id": str(UUID(int=1)),
@@ -80,3 +99,36 @@ def test_the_receivers_check_refuses_what_was_changed() -> None:
     assert not receiver.is_signed(secret, headers, body + b" ", 1772000010.0)
     assert not receiver.is_signed(secret, headers, body, 1772001000.0)
     assert not receiver.is_signed(secret, {**headers, "webhook-id": "other"}, body, 1772000010.0)
+
+
+async def test_a_third_party_reads_with_a_scoped_token_until_it_is_taken_back(cast: Cast, service: Running) -> None:
+    said = await asyncio.to_thread(run, "third_party", service, cast.ana)
+    assert said.returncode == 0, said.stderr
+    assert "mood 4 after 7.5 hours of sleep" in said.stdout
+    assert "may read, may not write" in said.stdout
+    assert "the patient has taken the token back" in said.stdout
+    assert "saw mood" in said.stdout
+
+
+async def test_a_trend_is_read_cell_by_cell(cast: Cast, service: Running) -> None:
+    today = datetime.now(UTC)
+    for days in range(20):
+        await cast.ana.mood(today - timedelta(days=2 * days), 1 + days % 5)
+    said = await asyncio.to_thread(run, "trend_reading", service, cast.ana)
+    assert said.returncode == 0, said.stderr
+    assert re.search(r"mood +\|[▁▃▅▆▇█ ]{90}\| 70 days without an answer", said.stdout), said.stdout
+    assert "no sobriety check-in yet" in said.stdout
+    assert re.search(r"anxiety +\| {90}\| 90 days without an answer", said.stdout)
+
+
+async def test_a_web_service_passes_its_callers_token_on(
+    cast: Cast, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPANION_URL", service.url)
+    await cast.ana.mood(datetime.now(UTC), 4)
+    web = httpx2.ASGITransport(app=load("web_dependency").app)
+    async with httpx2.AsyncClient(transport=web, base_url="http://web.example") as http:
+        told = await http.get("/week", headers=cast.ana.headers)
+        assert told.json()["mood"] == 4.0, told.text
+        refused = await http.get("/week", headers=cast.eve.headers)
+        assert (refused.status_code, refused.json()["problem"]) == (401, "unauthenticated")
