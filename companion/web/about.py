@@ -9,11 +9,12 @@ from litestar import MediaType, Response, get
 from msgspec import Meta
 
 from companion_sdk.wire import KINDS, Crisis, Health, Service
+from companion_sdk.wire.sync import MAX_CHANGES, MAX_OPS, MAX_PUSH_BYTES
 
 from . import openapi, verbs
 from .request import BODY_LIMIT, Request
 
-FEATURES = ("diary", "consents", "trends", "sobriety", "plans", "nudges", "tokens")
+FEATURES = ("diary", "sync", "safety-plan", "consents", "trends", "sobriety", "plans", "nudges", "tokens")
 
 
 @cache
@@ -26,7 +27,14 @@ def version() -> str:
 async def service(request: Request) -> Response[Service]:
     """What this server understands: version, kinds with their fields, limits."""
     kinds = {name: [field.encode_name for field in msgspec.structs.fields(struct)] for name, struct in sorted(KINDS.items())}
-    limits = {"body_bytes": BODY_LIMIT, "page": 500, "note_characters": 4000}
+    limits = {
+        "body_bytes": BODY_LIMIT,
+        "note_characters": 4000,
+        "page": 500,
+        "pull_changes": MAX_CHANGES,
+        "push_bytes": MAX_PUSH_BYTES,
+        "push_ops": MAX_OPS,
+    }
     return verbs.answer(Service(version=version(), kinds=kinds, limits=limits, features=FEATURES))
 
 

@@ -255,6 +255,7 @@ BESIDE_THE_PATIENT = {
     r"SELECT DISTINCT patient_id FROM \w+ ORDER BY patient_id": "verify looks for rows of patients that do not exist",
     r"SELECT [\w, ]+ FROM nudges WHERE next_try_at .*": "what is due is due over all patients; the index is nudges_to_do",
     r"SELECT [\w, ]+ FROM plans WHERE extend_at .*": "plans to extend, over all patients; the index is plans_to_extend",
+    r"SELECT patient_id FROM logs WHERE recorded_at < :before .*": "old tombstones of anybody; the index is logs_tombstones",
     r"SELECT \(SELECT max\(recorded_at\) FROM logs\), .*": "backup says how old its newest row is",
 }
 """Statements on tables with ``patient_id`` that do not name it, each with the reason."""
