@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from io import StringIO
@@ -13,9 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 from support import cast as people
-from support import servers
+from support import locks, servers
 from support.clocks import ManualClock
 from support.engines import Engine, engines
+from support.first_event import FirstEvent
 
 from companion import running, settings
 from companion.core.clock import Clock, SystemClock
@@ -39,6 +40,14 @@ def pytest_report_header() -> str:
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether the issue's own numbers are to be run."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def order_is_kept() -> Iterator[None]:
+    """On PostgreSQL a unit that forgets a patient's lock fails the test it runs in."""
+    with pytest.MonkeyPatch.context() as patch:
+        locks.watch(patch)
+        yield
 
 
 @pytest.fixture(params=engines())
@@ -80,7 +89,7 @@ async def service(start: Start) -> running.Running:
 @pytest.fixture
 async def http(service: running.Running) -> AsyncIterator[httpx2.AsyncClient]:
     """A plain HTTP client of the service, without a token."""
-    async with httpx2.AsyncClient(base_url=service.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=service.url, timeout=30, transport=FirstEvent()) as client:
         yield client
 
 

@@ -80,6 +80,7 @@ def keep_plan(tx: Tx, actor: Actor, patient: str, plan: wire.SafetyPlan, conditi
     """Store the patient's crisis plan, with the conditions of any entry; it happens now, where the patient lives."""
     grant = gate.to_write_diary(tx, actor, patient)
     log_id = wire.safety_plan_id(grant.patient)
+    audit.lock(tx, grant.patient)
     before = store.current(tx, grant, log_id)
     zone = people.patient_of(tx, grant.patient).profile.zone
     entry = wire.LogIn(at=tx.now, zone=zone, body=plan)
