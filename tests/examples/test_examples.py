@@ -25,6 +25,7 @@ RUN_HERE = {
     "clinicians_view",
     "five_lines",
     "import_csv",
+    "journal",
     "third_party",
     "trend_reading",
     "web_dependency",
@@ -132,3 +133,44 @@ async def test_a_web_service_passes_its_callers_token_on(
         assert told.json()["mood"] == 4.0, told.text
         refused = await http.get("/week", headers=cast.eve.headers)
         assert (refused.status_code, refused.json()["problem"]) == (401, "unauthenticated")
+
+
+class Terminal:
+    """A person's terminal with the journal in it."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.environment = {**os.environ, "COMPANION_URL": url, "JOURNAL": str(folder / "mine.db"), "TZ": "America/New_York"}
+        self.environment["JOURNAL_PASSPHRASE"] = "an invented passphrase"
+
+    async def says(self, *words: str) -> str:
+        """What the journal answers; fails the test where it fails."""
+        said = await asyncio.to_thread(self._run, *words)
+        assert said.returncode == 0, said.stderr
+        return said.stdout
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(EXAMPLES / "journal.py"), *words]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+
+
+async def test_a_journal_in_the_terminal_with_and_without_a_network(cast: Cast, service: Running, tmp_path: Path) -> None:
+    invite = (await cast.cleo.post("/v1/invites", {"patient_id": str(cast.ana.id)})).json()
+    home = tmp_path / "home"
+    home.mkdir()
+    terminal = Terminal(home, service.url)
+    assert "○" in await terminal.says("mood", "4", "before signing in")
+    assert "1 sent" in await terminal.says("sign-in", invite["code"])
+
+    away = Terminal(home, "http://127.0.0.1:9")
+    assert "988" in await away.says("mood", "1", "--safe", "no")
+    assert "not reached" in await away.says("urge", "8", "--skill", "a walk", "--after", "3")
+
+    assert "2 sent" in await terminal.says("sync")
+    assert "PlanSection(title='People I can call'" in await terminal.says("plan", "People I can call", "Mia")
+    listed = await terminal.says("list")
+    assert [line.split()[2] for line in listed.splitlines()[:-1]] == ["safety_plan", "coping", "mood", "mood"]
+    assert listed.count("●") == 4
+    assert await terminal.says("refused") == "0 sent, 0 received, 0 wait\n"
+    assert b"a walk" not in b"".join(path.read_bytes() for path in home.iterdir())
+    await terminal.says("sign-out")
+    assert list(home.iterdir()) == []

@@ -16,7 +16,9 @@ from companion.running import Running
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-FIVE_LINES = [code for language, code in BLOCKS if language == "python" and "Companion(" in code and "sign_in" not in code]
+PLAIN = [code for language, code in BLOCKS if language == "python" and "Companion(" in code and "sign_in" not in code]
+FIVE_LINES = [code for code in PLAIN if "Diary(" not in code]
+OFFLINE = [code for code in PLAIN if "Diary(" in code]
 SIGN_IN = [code for language, code in BLOCKS if language == "python" and "sign_in" in code and "Companion(" in code]
 
 
@@ -32,6 +34,20 @@ async def test_the_five_lines_run(cast: Cast, service: Running) -> None:
     assert "value=4.0" in said.stdout
 
 
+async def test_the_diary_without_a_network_runs(
+    cast: Cast, service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = OFFLINE
+    monkeypatch.chdir(tmp_path)
+    wait = "    while diary.unsent:\n        pass\n"
+    there = code.replace("http://127.0.0.1:8000", service.url).replace("cmp_…", cast.ana.token) + wait
+    said = await asyncio.to_thread(run, there)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("kept [Coping(skill='a walk'")
+    listed = (await cast.ana.get("/v1/patients/me/logs")).json()["items"]
+    assert [entry["body"]["skill"] for entry in listed] == ["a walk"]
+
+
 async def test_signing_in_by_an_invite_runs(cast: Cast, service: Running) -> None:
     (code,) = SIGN_IN[:1]
     invite = (await cast.cleo.post("/v1/invites", {"patient_id": str(cast.ana.id)})).json()
@@ -41,7 +57,7 @@ async def test_signing_in_by_an_invite_runs(cast: Cast, service: Running) -> Non
 
 
 def test_the_python_is_typed(tmp_path: Path) -> None:
-    for number, code in enumerate([*FIVE_LINES, *SIGN_IN[:1]]):
+    for number, code in enumerate([*FIVE_LINES, *OFFLINE, *SIGN_IN[:1]]):
         (tmp_path / f"block{number}.py").write_text("from companion_sdk import Companion\n" * ("import" not in code) + code)
     (tmp_path / "pyrightconfig.json").write_text(
         json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11", "reportUnusedImport": "none"})
