@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
+from weakref import WeakSet
 
 from ..core.actors import Caller
 from ..core.bell import Bell
@@ -33,7 +34,7 @@ Look = Callable[[Sequence[tuple[Caller, str]]], Awaitable[Sequence[News | None]]
 class _Watch:
     """One open stream. ``newest`` is the one hint that waits; a newer one takes its place."""
 
-    __slots__ = ("asked", "caller", "ended", "newest", "patient", "rung", "told")
+    __slots__ = ("__weakref__", "asked", "caller", "ended", "newest", "patient", "rung", "told")
 
     def __init__(self, caller: Caller, asked: str, patient: UUID, newest: int, told: int) -> None:
         self.caller = caller
@@ -63,7 +64,7 @@ class Live:
     def __init__(self, look: Look, bell: "Bell[[UUID]]") -> None:
         self._look = look
         self._bell = bell
-        self._watches: set[_Watch] = set()
+        self._watches: WeakSet[_Watch] = WeakSet()  # one whose caller went away before it began is nobody's
         self._changed: set[UUID] = set()
         self._woken = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
@@ -77,18 +78,20 @@ class Live:
         """
         if sum(one.caller == caller for one in self._watches) >= PER_CALLER:
             raise Problem("rate-limited", "Too many open streams", headers=(("Retry-After", "10"),))
-        return self._events(_Watch(caller, asked, patient, newest, told))
+        one = _Watch(caller, asked, patient, newest, told)
+        one.ended = self._closed
+        self._watches.add(one)
+        return self._events(one)
 
     def close(self) -> None:
         """End every stream."""
         self._closed = True
+        self._woken.set()
         for one in self._watches:
             one.ended = True
             one.rung.set()
 
     async def _events(self, one: _Watch) -> AsyncIterator[bytes]:
-        one.ended = self._closed
-        self._watches.add(one)
         if self._looking is None or self._looking.done():
             self._bell.listen(self._ring)
             self._looking = asyncio.get_running_loop().create_task(self._run())
@@ -117,7 +120,7 @@ class Live:
         loop = asyncio.get_running_loop()
         whole = loop.time() + LOOK
         try:
-            while self._watches:
+            while self._watches and not self._closed:
                 try:
                     async with asyncio.timeout_at(whole):
                         await self._woken.wait()

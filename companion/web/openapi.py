@@ -3,6 +3,9 @@
 Knows no slice: what a route takes and answers stands in its signature and in its ``opt``:
 
     query       the struct of its query parameters
+    body        the type of a body that the route reads itself
+    body_limit  the bytes its body may have, where these are not the 64 KiB of every other
+    events      the type in each event of a route that answers a stream of them (takes Last-Event-ID)
     match       takes If-Match (412)
     created     a PUT that makes (201) or repeats and corrects (200), also with If-None-Match (409, 410, 428)
     tagged      a GET with an entity tag: takes If-None-Match (304), and 410 for what was deleted
@@ -39,7 +42,10 @@ to repeat. Instants are RFC 3339 with an offset in and UTC out; a `day` is the p
 with an unknown field is refused; an answer may gain fields, and clients must tolerate them.
 
 Everything that goes wrong answers `application/problem+json` (RFC 9457) with one word in `type`. What the caller may not \
-see does not exist: the same 404 as for a missing id. Every answer carries `X-Request-Id`."""
+see does not exist: the same 404 as for a missing id. Every answer carries `X-Request-Id`.
+
+A field that may be missing from a request may be null too; one that may be missing from an answer is left out where it \
+is null or empty. A body has at most 64 KiB, where nothing else is said."""
 
 TAGS = {
     "sign-in": "A code becomes a token; `Authorization: Bearer cmp_…` goes with every other call.",
@@ -47,23 +53,38 @@ TAGS = {
     "patients": "A patient as a consented clinician sees them, and invites.",
     "consents": "Who may see what, for which purpose, until when; and who looked.",
     "logs": "The diary: every kind of entry, its history, corrections and deletions.",
+    "sync": "The same diary for a device that is often offline: what it did goes up, what changed comes down, each once.",
     "trends": "Daily series and the sobriety ledger.",
     "plans": "When to remind of what, on the patient's own wall clock.",
     "nudges": "Every due message and what became of it.",
     "endpoints": "Where nudges go.",
-    "safety": "Whom to reach now.",
+    "safety": "Whom to reach now, and the patient's own plan for that moment.",
     "service": "What this server understands.",
     "health": "For whoever keeps it running.",
 }
 
+EVENTS = "text/event-stream"
 _METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
 _BY_OPTION = {"match": (412,), "created": (409, 410, 428), "tagged": (410,), "repeatable": (409,)}
 _WORDS: dict[str, str] = {
-    "limit": "How many items a page holds.",
-    "cursor": "`next` of the page before.",
     "patient": "The patient's id, or `me`.",
+    "log": "The entry's id, made by the client.",
+    "consent": "The consent's id, made by the client.",
+    "plan": "The plan's id, made by the client.",
+    "endpoint": "The endpoint's id, made by the client.",
+    "device": "The device's id.",
+    "token": "The token's id.",
+    "limit": "How many items a page holds.",
+    "cursor": "`next` of the page before; of a pull, its `cursor`.",
+    "kind": "Only entries of this kind.",
+    "state": "Only nudges in this state.",
     "from": "First local day, inclusive.",
     "to": "Last local day, inclusive.",
+    "on": "The local day it is counted on: today, if left out.",
+    "substance": "One substance or behaviour: any, if left out.",
+    "series": "Which series, with commas between them: all, if left out.",
+    "through": "Up to this `seq`: up to now, if left out.",
+    "language": "A language tag, such as `es`.",
 }
 
 
@@ -91,7 +112,7 @@ def document(app: Litestar) -> Json:
     """The document: paths in order of their names, types in order of theirs, fields in the order they are declared."""
     routed = sorted(_routed(app), key=lambda one: (one[0], _METHODS.index(one[1])))
     bodies = [body for *_, handler in routed if (body := _takes(handler)) is not None]
-    answers = [answer for *_, handler in routed if (answer := _gives(handler)) is not None]
+    answers = [kind for *_, handler in routed for kind in (_gives(handler), handler.opt.get("events")) if kind is not None]
     schemas = Schemas([wire.Problem, *bodies, *answers])
     paths: dict[str, Json] = {}
     statuses: set[int] = set()
@@ -140,7 +161,7 @@ def _routed(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
 def _takes(handler: HTTPRouteHandler) -> Any:
     """The type of the body a handler takes; None without one."""
     field = handler.parsed_data_field
-    return None if field is None else field.annotation
+    return handler.opt.get("body") if field is None else field.annotation
 
 
 def _gives(handler: HTTPRouteHandler) -> Any:
@@ -165,7 +186,7 @@ def _operation(path: str, handler: HTTPRouteHandler, schemas: Schemas) -> Json:
         **({"description": description} if description else {}),
         "security": [{"bearer": cast("list[str]", [])}] if secured else [],
         **({"parameters": parameters} if parameters else {}),
-        **({"requestBody": {"required": True, **_content(schemas.of(body))}} if body is not None else {}),
+        **({"requestBody": _body(schemas.of(body), option.get("body_limit"))} if body is not None else {}),
         "responses": {
             **_answers(handler, schemas),
             **{
@@ -174,6 +195,11 @@ def _operation(path: str, handler: HTTPRouteHandler, schemas: Schemas) -> Json:
             },
         },
     }
+
+
+def _body(schema: Json, limit: int | None) -> Json:
+    described = {"description": f"At most {limit:,} bytes."} if limit else {}
+    return {**described, "required": True, **_content(schema)}
 
 
 def _content(schema: Json, media: str = "application/json") -> Json:
@@ -226,16 +252,27 @@ _PARAMETERS: dict[str, Json] = {
         **_parameter("header", "If-None-Match", {"type": "string"}),
         "description": "The entity tag the caller has: 304 when it is still current.",
     },
+    "LastEventId": {
+        **_parameter("header", "Last-Event-ID", {"type": "string"}),
+        "description": "The `id` of the last event the caller got: no event tells again what that one told.",
+    },
     "IdempotencyKey": {
         **_parameter("header", "Idempotency-Key", _KEY),
         "description": "The same key with the same body makes one thing only, for 24 hours.",
     },
 }
 
+_HEADERS = {
+    "match": "IfMatch",
+    "created": "IfNew",
+    "tagged": "IfNoneMatch",
+    "repeatable": "IdempotencyKey",
+    "events": "LastEventId",
+}
+
 
 def _header_parameters(option: Mapping[str, Any]) -> Iterator[Json]:
-    by_option = {"match": "IfMatch", "created": "IfNew", "tagged": "IfNoneMatch", "repeatable": "IdempotencyKey"}
-    for flag, name in by_option.items():
+    for flag, name in _HEADERS.items():
         if option.get(flag):
             yield {"$ref": f"#/components/parameters/{name}"}
 
@@ -246,6 +283,8 @@ def _header_parameters(option: Mapping[str, Any]) -> Iterator[Json]:
 def _answers(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
     """What a caller gets when all is well."""
     option: dict[str, Any] = handler.opt
+    if (event := option.get("events")) is not None:
+        return {"200": {"description": _sentence(event), **_content(_events(schemas.of(event)), EVENTS)}}
     kind = _gives(handler)
     if kind is None:
         return {str(handler.status_code): {"description": "Done"}}
@@ -261,6 +300,12 @@ def _answers(handler: HTTPRouteHandler, schemas: Schemas) -> Json:
     if status := option.get("unready"):
         found[str(status)] = {**good, "description": f"Not ready. {words}"}
     return found
+
+
+def _events(data: Json) -> Json:
+    """A stream as OpenAPI 3.1 can say it: a text, and the schema of the JSON in each event's ``data``."""
+    words = "Server-sent events; `data` of each is JSON as below. A line that begins with a colon only keeps the line open."
+    return {"type": "string", "description": words, "contentMediaType": "application/json", "contentSchema": data}
 
 
 def _tag_header(option: Mapping[str, Any]) -> Json:

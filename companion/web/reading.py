@@ -168,8 +168,9 @@ def _about(named: Json) -> list[Element]:
 def _request(document: Json, operation: Json) -> list[Element]:
     if "requestBody" not in operation:
         return []
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    return [element("h4", "Request ", *_type(schema)), *_shape(document, schema)]
+    body = operation["requestBody"]
+    schema = body["content"]["application/json"]["schema"]
+    return [element("h4", "Request ", *_type(schema)), *_paragraphs(body.get("description", "")), *_shape(document, schema)]
 
 
 def _answers(document: Json, operation: Json) -> list[Element]:
@@ -191,7 +192,8 @@ def _answer(document: Json, status: str, answer: Json) -> Element:
     ]
     if "content" not in answer:
         return element("p", element("b", status, class_="status"), " ", *words)
-    schema = answer["content"]["application/json"]["schema"]
+    (schema,) = (content["schema"] for content in answer["content"].values())
+    schema = schema.get("contentSchema", schema)
     summary = element("summary", element("b", status, class_="status"), " ", *_type(schema), " ", element("span", *words))
     return element("details", summary, *_shape(document, schema, headers))
 
@@ -236,8 +238,11 @@ def _type(schema: Json) -> list[Inside]:
 
 
 def _bare(schema: Json) -> Iterator[Inside]:
-    options = schema.get("anyOf") or schema.get("oneOf")
-    if options:
+    options = schema.get("oneOf")
+    if isinstance(kinds := schema.get("type"), list):
+        yield from _bare({**schema, "type": kinds[0], **_without_null(schema)})
+        yield from (" or ", _KINDS["null"])
+    elif options:
         for place, option in enumerate(options):
             yield from [" or ", *_type(option)] if place else _type(option)
     elif "const" in schema:
@@ -252,6 +257,10 @@ def _bare(schema: Json) -> Iterator[Inside]:
         yield from ("map of names to ", *_type(schema["additionalProperties"]))
     else:
         yield from _plain(schema)
+
+
+def _without_null(schema: Json) -> Json:
+    return {"enum": [word for word in schema["enum"] if word is not None]} if "enum" in schema else {}
 
 
 def _plain(schema: Json) -> Iterator[Inside]:

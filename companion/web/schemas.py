@@ -1,7 +1,8 @@
 """The contract's types as JSON Schema: msgspec's schemas, with what they leave out put in.
 
-Every bound, strictness and discriminator of the structs is there; unions get their names, instants their format. Knows no
-route.
+Every bound, strictness and discriminator of the structs is there; unions get their names, instants and large numbers their
+format. What may be null says so in the form that generators of clients read: ``type: [integer, null]``, and ``oneOf`` for
+a type with a name. Knows no route.
 """
 
 import inspect
@@ -12,11 +13,14 @@ from typing import Any, cast, get_args
 import msgspec
 
 from companion_sdk import wire
+from companion_sdk.wire.base import MAX_INT
 
 Json = dict[str, Any]
+NULL: Json = {"type": "null"}
 
 REF = "#/components/schemas/{name}"
 _PLACE = REF.format(name="")
+_INT32 = 2**31 - 1
 _UNIONS: dict[str, Any] = {name: kind for name in wire.__all__ if isinstance(kind := getattr(wire, name), UnionType)}
 
 
@@ -88,7 +92,7 @@ def _date(schema: Json, struct: type[msgspec.Struct]) -> None:
 
 
 def tidy(node: Any, named: Mapping[frozenset[str], str] = {}) -> Any:
-    """The same schema with unions by name, closed words typed, and descriptions as prose."""
+    """The same schema with unions by name, closed words typed, null in one form, and descriptions as prose."""
     if isinstance(node, (list, tuple)):
         return [tidy(item, named) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
@@ -108,6 +112,35 @@ def tidy(node: Any, named: Mapping[frozenset[str], str] = {}) -> Any:
             schema["const"] = schema.pop("enum")[0]
     if isinstance(text := schema.get("description"), str):
         schema["description"] = prose(text)
+    return _sized(_nullable(schema))
+
+
+def _nullable(schema: Json) -> Json:
+    """``anyOf`` with null is read as a union of two types, the first of them of no name, by the generators for Swift and
+    Kotlin (openapi-generator 7.26 then makes required fields of the same form null too). That a field which may be missing
+    is then null or an empty list needs no word: a default there would make TypeScript promise that the field is sent.
+    """
+    if schema.get("default", 0) in (None, []):
+        del schema["default"]
+    if NULL not in schema.get("anyOf", ()):
+        return schema
+    options = [option for option in schema.pop("anyOf") if option != NULL]
+    if len(options) != 1 or "type" not in options[0]:
+        return {"oneOf": [*options, NULL], **schema}
+    kind: Json = {**options[0], **schema, "type": [options[0]["type"], "null"]}
+    if "enum" in kind:
+        kind["enum"] = [*kind["enum"], None]
+    return kind
+
+
+def _sized(schema: Json) -> Json:
+    """Numbers with the format that typed languages need: without it an integer becomes one of 32 bits."""
+    kind: str | list[str] | None = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "integer" and schema.get("maximum", MAX_INT) > _INT32:
+        schema["format"] = "int64"
+    elif kind == "number":
+        schema["format"] = "double"
     return schema
 
 

@@ -20,7 +20,6 @@ DECISIONS = ROOT / "companion/DECISIONS.md"
 
 UNRAISED = {
     "consent-required": "in the contract for apps that lack the patient's grant; until then they get insufficient-scope",
-    "cursor-expired": "in the contract for sync's pull",
     "headers-too-large": "the connection answers a bare 431 before there is a request to answer a problem to",
 }
 """Words of the contract that nothing raises, with why."""

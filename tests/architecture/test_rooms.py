@@ -33,6 +33,7 @@ MAKES_CHANCE = {
     "companion/core/vault.py": "nonces and keys",
     "companion/core/postgres.py": "how long to wait before a unit that met another one runs again",
     "sdk/companion_sdk/_clock.py": "the SDK's one place",
+    "sdk/companion_sdk/_diary/seal.py": "nonces and salts",
     "sdk/companion_sdk/_trip.py": "a request id when the caller names none",
 }
 

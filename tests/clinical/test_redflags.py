@@ -10,6 +10,14 @@ QUIET: dict[str, wire.Body] = {
     "sobriety": wire.Sobriety(sober=False, uses=[wire.Use(substance="fentanyl")], craving=10),
     "coping": wire.Coping(skill="breathing", urge_before=10, urge_after=10),
     "note": wire.Note(text="no"),
+    "medication": wire.Medication(medication="Naltrexone", status="stopped"),
+    "meeting": wire.Meeting(fellowship="AA", note="I want it to stop"),
+    "eating": wire.Eating(meals_kept="none", urge_restrict=10, urge_binge=10, urge_purge=10, acted=True),
+    "functioning": wire.Functioning(work=0, self_care=0, home_supportive="no"),
+    "withdrawal": wire.Withdrawal(severity=10, symptoms=["shaking"], medical_concern=True),
+    "activity": wire.Activity(what="Nothing", enjoyed=0),
+    "goal": wire.Goal(goal="Get through today", progress="none"),
+    "safety_plan": wire.SafetyPlan(sections=[wire.PlanSection(title="Signs that it gets hard", text="I stop eating")]),
 }
 
 

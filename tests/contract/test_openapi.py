@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 import msgspec
@@ -21,6 +21,7 @@ from companion import app
 from companion.web import openapi
 from companion.web.edge import OPEN
 from companion_sdk import wire
+from companion_sdk.wire.sync import MAX_OPS, MAX_PUSH_BYTES
 
 FROZEN = Path(__file__).with_name("openapi.json")
 REFRESH = "uv run companion openapi > tests/contract/openapi.json"
@@ -93,16 +94,64 @@ def test_names_are_ones_that_generators_like(document: Json) -> None:
     assert [name for name in ids if not re.fullmatch(r"[a-z][A-Za-z0-9]*", name)] == []
 
 
-def test_bounds_of_integers_are_integers(document: Json) -> None:
-    bounds = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
-    broken = [
-        f"{place}/{bound}"
+def test_every_object_has_a_name(document: Json) -> None:
+    """What stands inline gets a name from a generator, with underscores in it; only maps stand inline."""
+    unnamed = [
+        place
         for place, node in nodes(document)
-        if isinstance(node, dict) and isinstance(node.get("type"), str) and node["type"] != "number"
-        for bound in bounds
-        if bound in node and type(node[bound]) is not int
+        if isinstance(node, dict)
+        and (node.get("type") == "object" or isinstance(node.get("properties"), dict))
+        and not re.fullmatch(r"#/components/schemas/\w+(/properties)?", place)
+        and "additionalProperties" not in node
     ]
-    assert broken == []
+    assert unnamed == []
+    unions = [place for place, node in nodes(document) if isinstance(node, dict) and len(node.get("oneOf", ())) > 2]
+    assert unions
+    assert all(re.fullmatch(r"#/components/schemas/[A-Z][A-Za-z]*", place) for place in unions), unions
+
+
+def test_bounds_are_integers(document: Json) -> None:
+    bounds = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
+    found = [
+        (f"{place}/{bound}", node[bound])
+        for place, node in nodes(document)
+        if isinstance(node, dict)
+        for bound in bounds
+        if isinstance(node.get(bound), int | float)
+    ]
+    assert len(found) > 100
+    assert [place for place, bound in found if type(bound) is not int] == []
+
+
+def test_numbers_say_how_large_they_are(document: Json) -> None:
+    """A generator for a typed language takes an integer of no format for one of 32 bits."""
+    for place, node in nodes(document["components"]["schemas"]):
+        if isinstance(node, dict) and (kind := set(as_list(node.get("type")))) & {"integer", "number"}:
+            small = "integer" in kind and node.get("maximum", 2**53) < 2**31
+            assert node.get("format") == (None if small else "int64" if "integer" in kind else "double"), place
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if isinstance(value, str) else []
+
+
+def test_null_has_one_form(document: Json) -> None:
+    """A plain type beside null in ``type``, a named one in ``oneOf``; null is nobody's default."""
+    seen: set[str] = set()
+    for place, node in nodes(document):
+        if isinstance(node, dict):
+            assert "anyOf" not in node, place
+            assert "nullable" not in node, place
+            assert node.get("default", 0) not in (None, []), place
+            if {"type": "null"} in node.get("oneOf", ()):
+                assert [list(option) for option in node["oneOf"]] == [["$ref"], ["type"]], place
+                seen.add("oneOf")
+            if isinstance(node.get("type"), list):
+                assert len(node["type"]) == 2, place
+                assert node["type"][1] == "null", place
+                assert "enum" not in node or node["enum"][-1] is None, place
+                seen.add("type")
+    assert seen == {"oneOf", "type"}
 
 
 def test_patterns_are_ones_that_every_validator_reads(document: Json) -> None:
@@ -120,23 +169,32 @@ def test_patterns_are_ones_that_every_validator_reads(document: Json) -> None:
 def test_what_msgspec_checks_is_in_the_document(document: Json) -> None:
     """Zero bounds, item limits, strictness, discriminators: what the framework's own document loses."""
     schemas = document["components"]["schemas"]
-    anxiety = schemas["Mood"]["properties"]["anxiety"]["anyOf"][0]
-    assert anxiety == {"type": "integer", "minimum": 0, "maximum": 10}
+    assert schemas["Mood"]["properties"]["anxiety"] == {"type": ["integer", "null"], "minimum": 0, "maximum": 10}
     assert schemas["Mood"]["properties"]["emotions"]["maxItems"] == 12
     assert schemas["Sobriety"]["properties"]["kind"] == {"type": "string", "const": "sobriety"}
-    assert schemas["Log"]["properties"]["body"]["anyOf"] == [{"$ref": "#/components/schemas/Body"}, {"type": "null"}]
-    assert schemas["Body"]["discriminator"] == {
-        "propertyName": "kind",
-        "mapping": {kind: f"#/components/schemas/{struct.__name__}" for kind, struct in wire.KINDS.items()},
-    }
-    assert [option["$ref"] for option in schemas["Body"]["oneOf"]] == list(
-        schemas["Body"]["discriminator"]["mapping"].values()
-    )
+    assert schemas["Log"]["properties"]["body"]["oneOf"] == [{"$ref": "#/components/schemas/Body"}, {"type": "null"}]
     assert "title" in schemas["Problem"]["properties"]
+    assert schemas["Meeting"]["properties"]["fellowship"]["enum"] == sorted(wire.FELLOWSHIPS)
     for name, schema in schemas.items():
         struct = getattr(wire, name, None)
         if isinstance(struct, type) and issubclass(struct, msgspec.Struct):
             assert ("additionalProperties" in schema) == issubclass(struct, wire.Sent), name
+
+
+@pytest.mark.parametrize("name", ["Body", "SignIn", "EndpointIn"])
+def test_a_union_has_a_name_and_tells_every_member_by_its_tag(document: Json, name: str) -> None:
+    members = {str(one.__struct_config__.tag): one for one in get_args(getattr(wire, name))}
+    union = document["components"]["schemas"][name]
+    (tag,) = {one.__struct_config__.tag_field for one in members.values()}
+    assert union["discriminator"] == {
+        "propertyName": tag,
+        "mapping": {word: f"#/components/schemas/{one.__name__}" for word, one in members.items()},
+    }
+    assert [option["$ref"] for option in union["oneOf"]] == list(union["discriminator"]["mapping"].values())
+    for word, one in members.items():
+        schema = document["components"]["schemas"][one.__name__]
+        assert schema["properties"][tag] == {"type": "string", "const": word}
+        assert tag in schema["required"]
 
 
 def test_every_instant_says_that_it_is_one(document: Json) -> None:
@@ -147,8 +205,7 @@ def test_every_instant_says_that_it_is_one(document: Json) -> None:
         if (golden / f"{name}.json").exists():
             for field, value in json.loads((golden / f"{name}.json").read_bytes()).items():
                 if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", value):
-                    kind = schema["properties"][field]
-                    assert "date-time" in {option.get("format") for option in kind.get("anyOf", [kind])}, f"{name}.{field}"
+                    assert schema["properties"][field].get("format") == "date-time", f"{name}.{field}"
                     seen += 1
     assert seen > 15
 
@@ -170,6 +227,39 @@ def test_what_needs_a_sign_in_says_so(document: Json) -> None:
     ].keys()
     for path, _, operation in operations(document):
         assert ("401" in operation["responses"]) == (bool(operation["security"]) or path == "/v1/sign-in"), path
+
+
+def test_every_operation_says_what_may_go_wrong(document: Json) -> None:
+    """A refusal is a problem, on every operation; and only 2xx, 304 and readiness answer anything else."""
+    for path, method, operation in operations(document):
+        told = {status for status, answer in operation["responses"].items() if "$ref" in answer}
+        assert {"429", "500"} <= told, (method, path)
+        assert not operation["security"] or {"401", "403", "404", "503"} <= told, (method, path)
+        assert "requestBody" not in operation or {"400", "413", "415"} <= told, (method, path)
+        rest = operation["responses"].keys() - told
+        assert {status for status in rest if status[0] != "2"} <= {"304"} | ({"503"} if path == "/health/ready" else set())
+
+
+def test_a_push_says_how_large_it_may_be(document: Json) -> None:
+    body = document["paths"]["/v1/patients/{patient}/sync/push"]["post"]["requestBody"]
+    assert body == {
+        "description": "At most 1,048,576 bytes.",
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Push"}}},
+    }
+    described = [operation["requestBody"] for _, _, operation in operations(document) if "requestBody" in operation]
+    assert [body for body in described if "description" in body] == [body], "every other has the limit of the whole"
+    assert document["components"]["schemas"]["Push"]["properties"]["ops"]["maxItems"] == MAX_OPS
+    assert MAX_PUSH_BYTES == 1_048_576
+
+
+def test_a_stream_is_documented_as_events(document: Json) -> None:
+    stream = document["paths"]["/v1/patients/{patient}/sync/stream"]["get"]
+    assert {"$ref": "#/components/parameters/LastEventId"} in stream["parameters"]
+    assert list(stream["responses"]["200"]["content"]) == ["text/event-stream"]
+    schema = stream["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    assert schema["type"] == "string"
+    assert schema["contentSchema"] == {"$ref": "#/components/schemas/Changed"}
 
 
 def test_a_put_of_an_entry_lists_every_answer_of_the_contract(document: Json) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -63,5 +64,18 @@ class Documented:
             return operation["operationId"]
         media = answer.headers["content-type"].partition(";")[0]
         assert media in documented["content"], f"{told} as {media}"
-        self.fits(documented["content"][media]["schema"], answer.json())
+        for schema, value in _values(documented["content"][media]["schema"], media, answer):
+            self.fits(schema, value)
         return operation["operationId"]
+
+
+def _values(schema: Json, media: str, answer: httpx2.Response) -> Iterator[tuple[Json, Any]]:
+    """What is held against a schema: the answer, or what each event of a stream says."""
+    if media != "text/event-stream":
+        yield schema, answer.json()
+        return
+    yield schema, answer.text
+    events = re.findall(r"^data: (.+)$", answer.text, re.MULTILINE)
+    assert events, "a stream without an event"
+    for event in events:
+        yield schema["contentSchema"], json.loads(event)

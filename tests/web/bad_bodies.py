@@ -36,8 +36,8 @@ def _dump(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def whole(good: dict[str, Any]) -> Iterator[Bad]:
-    """Bodies that are wrong as a whole."""
+def whole(good: dict[str, Any], limit: int) -> Iterator[Bad]:
+    """Bodies that are wrong as a whole; one of more than ``limit`` bytes is too large."""
     raw = _dump(good)
     for name, content in (
         ("empty", b""),
@@ -70,14 +70,14 @@ def whole(good: dict[str, Any]) -> Iterator[Bad]:
         ("huge integer", b"1" * 4_000),
     ):
         yield Bad(name, content)
-    yield from _large(raw)
+    yield from _large(raw, limit)
     yield from _media(raw)
 
 
-def _large(raw: bytes) -> Iterator[Bad]:
+def _large(raw: bytes, limit: int) -> Iterator[Bad]:
     for name, content in (
-        ("just too large", raw + b" " * (65_537 - len(raw))),
-        ("100 KB", b'{"text": "' + b"a" * 100_000 + b'"}'),
+        ("just too large", raw + b" " * (limit + 1 - len(raw))),
+        ("half as large again", b'{"text": "' + b"a" * (limit * 3 // 2) + b'"}'),
         ("10 MB", b'{"text": "' + b"a" * 10_000_000 + b'"}'),
         ("4.9 million brackets", b"[" * 4_900_000),
         ("a million elements", b"[" + b"1," * 1_000_000 + b"1]"),
@@ -189,6 +189,7 @@ FITS: dict[str, tuple[str, ...]] = {
     "words": (),
     "time": (),
     "number": (),
+    "count": ("epoch seconds", "epoch milliseconds"),
     "fixed": (),
 }
 """Of these the values that are good for a field of the sort, so that they make no bad body."""

@@ -17,16 +17,18 @@ from companion.core.db import Tx
 from companion.core.migrations import read
 from companion.core.sql import Statement
 from companion.web.edge import OPEN
+from companion.web.request import BODY_LIMIT
 
 
 @dataclass(frozen=True)
 class Route:
-    """One method at one path; ``body`` tells whether it takes one."""
+    """One method at one path; ``body`` tells whether it takes one, of up to ``limit`` bytes."""
 
     name: str
     method: str
     path: str
     body: bool
+    limit: int = BODY_LIMIT
 
     @property
     def open(self) -> bool:
@@ -51,8 +53,9 @@ def _routes() -> list[Route]:
     for route in app.build().routes:
         for method, (handler, _) in route.route_handler_map.items():  # pyright: ignore
             if method != "OPTIONS":
-                takes = handler.parsed_data_field is not None
-                found.append(Route(handler.operation_id, method, route.path_format, takes))
+                takes = handler.parsed_data_field is not None or "body" in handler.opt
+                limit = handler.opt.get("body_limit", BODY_LIMIT)
+                found.append(Route(handler.operation_id, method, route.path_format, takes, limit))
     return sorted(found, key=lambda one: (one.path, one.method))
 
 
@@ -91,6 +94,12 @@ MAY = {
     "getLogHistory": "401 200 200 404 200 404",
     "putLog": "401 200 200 404 404 404",
     "deleteLog": "401 204 204 404 404 404",
+    "pushChanges": "401 200 200 404 404 404",
+    "pullChanges": "401 200 200 404 200 404",
+    "streamChanges": "401 200 200 404 200 404",
+    "getDigest": "401 200 200 404 200 404",
+    "putSafetyPlan": "401 200 200 404 404 404",
+    "getSafetyPlan": "401 200 200 404 404 404",
     "getTrends": "401 200 200 404 200 404",
     "getSobriety": "401 200 200 404 200 404",
     "listPlans": "401 200 200 404 200 404",
@@ -111,6 +120,12 @@ SCOPES_OF = {
     "getLogHistory": "logs:read",
     "putLog": "logs:write",
     "deleteLog": "logs:write",
+    "pushChanges": "logs:write",
+    "pullChanges": "logs:read",
+    "streamChanges": "logs:read",
+    "getDigest": "logs:read",
+    "putSafetyPlan": "logs:write",
+    "getSafetyPlan": "logs:read",
     "getTrends": "trends:read",
     "getSobriety": "trends:read",
     "listPlans": "plans:read",
@@ -121,6 +136,7 @@ SCOPES_OF = {
 }
 """The one scope that opens a route to an app; ``getMe`` and ``signOut`` need none, the rest is for people."""
 
+SECTIONS = [{"title": "People I can call", "text": "Cleo\n555 0100"}]
 PLAN = {"about": "mood", "times": ["20:30"], "window_minutes": 60, "channels": ["email"]}
 
 
@@ -154,9 +170,23 @@ def bodies(recipient: UUID, patient: UUID) -> dict[str, dict[str, Any]]:
                 "uses": [{"substance": "alcohol", "amount": 1.5, "at": "2026-03-02T11:00:00Z"}],
             },
         },
+        "putSafetyPlan": {"kind": "safety_plan", "sections": SECTIONS},
+        "pushChanges": push(),
         "putPlan": PLAN
         | {"days": ["mon"], "skip_if_logged": True, "gap_minutes": 5, "quiet": {"from": "22:00", "to": "07:00"}},
         "putEndpoint": {"channel": "email", "address": "ana@example.org"},
+    }
+
+
+def push() -> dict[str, Any]:
+    """A push of a new device: one entry and, of another, the end."""
+    body = {"kind": "mood", "mood": 4, "note": "from the bus"}
+    log = {"at": "2026-03-02T12:00:00Z", "zone": "America/New_York", "source": "app", "body": body}
+    first = {"n": 1, "op": str(uuid4()), "id": str(uuid4()), "base": 0, "log": log}
+    return {
+        "device": str(uuid4()),
+        "sent_at": "2026-03-02T12:00:00Z",
+        "ops": [first, {**first, "n": 2, "op": str(uuid4()), "base": 1, "log": None}],
     }
 
 
@@ -172,7 +202,7 @@ class Place:
 
 
 async def furnish(cast: Cast) -> Place:
-    """One of everything in Ana's record: entry, consent, plan, phone, token, endpoint."""
+    """One of everything in Ana's record: entry, consent, plan, phone, token, endpoint, crisis plan."""
     ana = cast.ana
     good = bodies(cast.cleo.id, ana.id)
     log = await ana.put(f"/v1/patients/me/logs/{uuid4()}", good["putLog"])
@@ -185,6 +215,7 @@ async def furnish(cast: Cast) -> Place:
     plan, endpoint = uuid4(), uuid4()
     assert (await ana.put(f"/v1/patients/me/plans/{plan}", good["putPlan"])).status_code == 200
     assert (await ana.put(f"/v1/me/endpoints/{endpoint}", good["putEndpoint"])).status_code == 200
+    assert (await ana.put("/v1/patients/me/safety-plan", good["putSafetyPlan"])).status_code == 201
     ids = {
         "patient": ana.id,
         "log": log.json()["id"],

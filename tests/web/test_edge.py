@@ -194,7 +194,14 @@ async def test_what_anybody_may_read(cast: Cast) -> None:
     told = (await cast.http.get("/v1/service")).json()
     assert set(told) == {"version", "kinds", "limits", "features"}
     assert told["kinds"]["note"] == ["text"]
-    assert told["limits"] == {"body_bytes": 65_536, "page": 500, "note_characters": 4_000}
+    assert told["limits"] == {
+        "body_bytes": 65_536,
+        "page": 500,
+        "note_characters": 4_000,
+        "push_bytes": 1_048_576,
+        "push_ops": 200,
+        "pull_changes": 1_000,
+    }
     crisis = (await cast.http.get("/v1/crisis")).json()
     assert crisis["resources"]
     assert crisis["monitored"] is False
