@@ -25,12 +25,13 @@ class Flavour(NamedTuple):
     prefix: str
     link: str
     listing: str
+    hints: str
     define: str
     wait: str
 
 
-SYNC = Flavour("_sync", "", "SyncLink", "Listing", "def", "")
-ASYNC = Flavour("_async", "Async", "AsyncLink", "AsyncListing", "async def", "await ")
+SYNC = Flavour("_sync", "", "SyncLink", "Listing", "Hints", "def", "")
+ASYNC = Flavour("_async", "Async", "AsyncLink", "AsyncListing", "AsyncHints", "async def", "await ")
 
 
 def files() -> dict[Path, str]:
@@ -84,6 +85,7 @@ def _module(name: str, tree: ast.Module, flavour: Flavour) -> str:
         "from typing import TYPE_CHECKING",
         f"from companion_sdk._endpoints import {name}",
         f"from companion_sdk.paging import {flavour.listing}",
+        f"from companion_sdk.streams import {flavour.hints}",
         *(_resource_imports(flavour) if name == "session" else ()),
         "if TYPE_CHECKING:",
         f"    from companion_sdk._transport import {flavour.link}",
@@ -132,6 +134,9 @@ def _method(module: str, owner: str, node: ast.FunctionDef, flavour: Flavour) ->
     if shape == "Pages":
         head = f"def {node.name}({ast.unparse(given)}) -> {flavour.listing}[{result}]:"
         body = f"return {flavour.listing}(self._link, {build}({', '.join(passed)}).first)"
+    elif shape == "Stream":
+        head = f"def {node.name}({ast.unparse(given)}) -> {flavour.hints}[{result}]:"
+        body = f"return {flavour.hints}(self._link, {build}({', '.join(passed)}))"
     else:
         head = f"{flavour.define} {node.name}({ast.unparse(given)}) -> {result}:"
         send = f"send({build}({', '.join(passed)}))"
@@ -144,7 +149,8 @@ def _method(module: str, owner: str, node: ast.FunctionDef, flavour: Flavour) ->
 def _waited(doc: str) -> str:
     """The docstring with its examples as they read in async code."""
     doc = re.sub(r"^( +)for (\w+) in (client\.(\w+\.\w+)\()", _looped, doc, flags=re.MULTILINE)
-    return re.sub(r"(?<! in )(?<!await )\bclient\.[a-z_.]+\(", r"await \g<0>", doc)
+    doc = re.sub(r"^( +)(?=with client\.|for \w+ in hints\b)", r"\1async ", doc, flags=re.MULTILINE)
+    return re.sub(r"(?<! in )(?<!await )(?<!with )\bclient\.[a-z_.]+\(", r"await \g<0>", doc)
 
 
 def _looped(match: re.Match[str]) -> str:

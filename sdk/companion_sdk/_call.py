@@ -72,6 +72,17 @@ class Pages(msgspec.Struct, Generic[T], frozen=True):
     first: Call[Page[T]]
 
 
+class Stream(msgspec.Struct, Generic[T], frozen=True):
+    """Events that come as they happen, by the call that opens it; that call's ``read`` reads the data of one event.
+
+    ``event`` is the type of those that are wanted; ``last_id`` the id of the last one seen, if any was.
+    """
+
+    open: Call[T]
+    event: str
+    last_id: int | None = None
+
+
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):
     """One row of the table: method, route, what is answered (``NoneType``: nothing), what is sent (None: nothing)."""
 
@@ -108,7 +119,8 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
 
 def ask(call: Call[T]) -> Steps[T]:
     """Within steps: the answer to ``call``."""
-    return (yield call)
+    answer: T = yield call
+    return answer
 
 
 def path_id(value: UUID | str) -> str:

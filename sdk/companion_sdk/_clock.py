@@ -6,7 +6,11 @@ Everything that waits or measures takes a ``Clock`` so that a test can own time.
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from threading import Event
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,6 +29,10 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait; only the sync client calls this."""
         time.sleep(seconds)
+
+    def wait(self, ended: "Event", seconds: float) -> None:
+        """Wait, but no longer than until ``ended`` is set; only a sync stream calls this."""
+        ended.wait(seconds)
 
     async def sleep_async(self, seconds: float) -> None:
         """Wait without holding up the event loop."""

@@ -30,7 +30,7 @@ class UnknownLog(Log, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=128)
-def _decoder(kind: type[T]) -> "msgspec.json.Decoder[T]":
+def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
     return msgspec.json.Decoder(kind)
 
 
@@ -43,7 +43,7 @@ def decode(kind: type[T], raw: bytes) -> T:
     if kind is types.NoneType:
         return cast("T", None)
     try:
-        return _decoder(kind).decode(raw)
+        return cast("T", _decoder(cast("Any", kind)).decode(raw))
     except (ValueError, RecursionError):
         return cast("T", forgive(kind, _tree(raw)))
 
@@ -91,7 +91,7 @@ def _refuse() -> object:
 
 def _one_of(choices: Sequence[object], tree: object) -> object:
     tagged = _tagged(tree, choices)
-    for choice in choices if tagged is None else (tagged,):
+    for choice in [choice for choice in choices if _tag(choice) is None] if tagged is None else (tagged,):
         try:
             return forgive(choice, tree)
         except Unreadable:
@@ -105,17 +105,24 @@ def _tagged(tree: object, choices: Sequence[object]) -> object | None:
         return None
     fields = cast("dict[str, object]", tree)
     for choice in choices:
-        if isinstance(choice, type) and issubclass(choice, msgspec.Struct):
-            config = choice.__struct_config__
-            if config.tag_field is not None and fields.get(config.tag_field) == config.tag:
-                return choice
+        tag = _tag(choice)
+        if tag is not None and fields.get(tag[0]) == tag[1]:
+            return choice
     return None
+
+
+def _tag(choice: object) -> tuple[str, object] | None:
+    """The field and the word that mark this struct among others; None where nothing does."""
+    if not (isinstance(choice, type) and issubclass(choice, msgspec.Struct)):
+        return None
+    config = choice.__struct_config__
+    return None if config.tag_field is None else (config.tag_field, config.tag)
 
 
 def _struct(kind: type[msgspec.Struct], fields: Mapping[str, object]) -> msgspec.Struct:
     """The struct from the fields it knows; what it does not know is dropped."""
-    config = kind.__struct_config__
-    if config.tag_field is not None and fields.get(config.tag_field) != config.tag:
+    tag = _tag(kind)
+    if tag is not None and fields.get(tag[0]) != tag[1]:
         _refuse()
     return _make(kind, {field.name: forgive(field.type, fields[field.encode_name]) for field in _given(kind, fields)})
 

@@ -58,6 +58,11 @@ class Trip(Generic[T]):
         """Path and query."""
         return f"{self.call.path}?{urlencode(self.call.query)}" if self.call.query else self.call.path
 
+    @property
+    def took(self) -> float:
+        """Seconds since this attempt began."""
+        return self._clock.monotonic() - self._attempt_began
+
     def depart(self) -> tuple[float, float]:
         """Begin an attempt: seconds for connecting and for each read, neither past the deadline."""
         self.attempt += 1
@@ -78,12 +83,12 @@ class Trip(Generic[T]):
 
     def overdue(self) -> TimedOut:
         """The error for a call past its deadline, told in the log."""
-        self._tell("TimedOut")
+        self.tell("TimedOut")
         return TimedOut(f"no whole answer within the deadline of {self._limits.deadline:g} s", self.request_id)
 
     def failed(self, error: TransportError, never_sent: bool) -> float:
         """No answer came: seconds until the next attempt, or ``error`` is raised."""
-        self._tell(type(error).__name__)
+        self.tell(type(error).__name__)
         wait = self._wait(None, {}) if self.call.repeatable or never_sent else None
         if wait is None:
             raise error
@@ -91,7 +96,7 @@ class Trip(Generic[T]):
 
     def answered(self, answer: Answer) -> float | None:
         """An answer came: seconds until the next attempt, or None when this one stands."""
-        self._tell(str(answer.status))
+        self.tell(str(answer.status))
         if answer.status in self.call.also:
             return None
         # 429 is said before anything is done, so even a call that may not be repeated is safe to send again.
@@ -130,16 +135,15 @@ class Trip(Generic[T]):
     def _wait(self, status: int | None, headers: Mapping[str, str]) -> float | None:
         return self._policy.next(self.attempt, status, headers, self._clock.monotonic() - self._began)
 
-    def _tell(self, outcome: str) -> None:
+    def tell(self, outcome: str) -> None:
         """One line an attempt; the template of the route and never the path, the query, a body or a token."""
         if LOG.isEnabledFor(logging.DEBUG):
-            took = (self._clock.monotonic() - self._attempt_began) * 1000
             LOG.debug(
                 "%s %s %s %.0f ms request=%s attempt=%d",
                 self.call.method,
                 self.call.route,
                 outcome,
-                took,
+                self.took * 1000,
                 self.request_id,
                 self.attempt,
                 extra={"action": "sdk.call"},

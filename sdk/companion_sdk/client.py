@@ -72,7 +72,7 @@ class Companion(Session):
         from ._transport import SyncLink
 
         url, proxies = _address(base_url, allow_insecure or transport is not None)
-        clock = Clock()
+        clock = _clock(transport)
         limits = Limits(timeout=timeout, connect_timeout=connect_timeout, deadline=deadline, retries=retries)
         super().__init__(SyncLink(url, State(_sound(token), zone, clock), limits, transport, proxies, clock))
         self._base_url = url
@@ -138,7 +138,7 @@ class AsyncCompanion(AsyncSession):
         from ._transport import AsyncLink
 
         url, proxies = _address(base_url, allow_insecure or transport is not None)
-        clock = Clock()
+        clock = _clock(transport)
         limits = Limits(timeout=timeout, connect_timeout=connect_timeout, deadline=deadline, retries=retries)
         super().__init__(AsyncLink(url, State(_sound(token), zone, clock), limits, transport, proxies, clock))
         self._base_url = url
@@ -157,6 +157,12 @@ class AsyncCompanion(AsyncSession):
 
     def __repr__(self) -> str:
         return f"AsyncCompanion({self._base_url!r})"
+
+
+def _clock(transport: object) -> Clock:
+    """This device's clock, or the one that a transport of ``companion_sdk.testing`` brings along."""
+    brought: Clock | None = getattr(transport, "companion_clock", None)
+    return Clock() if brought is None else brought
 
 
 def _sound(token: str | None) -> str | None:

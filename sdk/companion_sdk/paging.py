@@ -23,6 +23,14 @@ class Listing(Generic[T]):
     """A list you can walk: ``for item in listing`` fetches pages as it goes; ``listing.pages()`` gives the pages.
 
     Nothing is fetched before the first step, and every new loop begins again.
+
+    Example::
+
+        for entry in client.logs.list():
+            print(entry.day, entry.kind)
+
+        for page in client.logs.list(limit=50).pages():
+            print(len(page.items), page.next)
     """
 
     def __init__(self, link: "SyncLink", first: "Call[Page[T]]") -> None:
@@ -51,6 +59,14 @@ class AsyncListing(Generic[T]):
     """A list you can walk: ``async for item in listing`` fetches pages as it goes; ``listing.pages()`` gives the pages.
 
     Nothing is fetched before the first step, and every new loop begins again.
+
+    Example::
+
+        async for entry in client.logs.list():
+            print(entry.day, entry.kind)
+
+        async for page in client.logs.list(limit=50).pages():
+            print(len(page.items), page.next)
     """
 
     def __init__(self, link: "AsyncLink", first: "Call[Page[T]]") -> None:

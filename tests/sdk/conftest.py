@@ -5,6 +5,7 @@ It answers in the contract's own types and knows no rule beyond what the SDK can
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from uuid import UUID
@@ -79,6 +80,9 @@ class FakeService:
             word, current = body if isinstance(body, tuple) else (str(body), None)
             refused = msgspec.structs.replace(problem(word, request.headers["x-request-id"]), current=current)
             return httpx2.Response(status, content=msgspec.json.encode(refused), headers=PROBLEM)
+        if isinstance(body, wire.Changed):
+            hint = b"id: %d\nevent: changed\ndata: %b\n\n" % (body.seq, msgspec.json.encode(body))
+            return httpx2.Response(status, content=hint, headers={"content-type": "text/event-stream"})
         headers = {"etag": f'"{body.revision}"'} if isinstance(body, wire.Log | wire.Plan) else {}
         content = b"" if body is None else msgspec.json.encode(body)
         return httpx2.Response(status, content=content, headers=JSON | headers)
@@ -102,6 +106,16 @@ class FakeService:
         yield "DELETE", f"{one}/logs/ID", self.done
         yield "GET", f"{one}/logs/ID/history", lambda _, log: (200, wire.LogHistory(items=self.logs[UUID(log)]))
         yield "GET", f"{one}/logs", self.list_logs
+        yield "POST", f"{one}/sync/push", self.push
+        yield (
+            "GET",
+            f"{one}/sync/pull",
+            self.pull,
+        )
+        yield "GET", f"{one}/sync/digest", lambda _: (200, wire.Digest(count=len(self.logs), sha256="0" * 64, through=1))
+        yield "GET", f"{one}/sync/stream", lambda _: (200, wire.Changed(seq=len(self.logs)))
+        yield "GET", f"{one}/safety-plan", lambda _: self.get_log(_, str(wire.safety_plan_id(ANA)))
+        yield "PUT", f"{one}/safety-plan", self.put_safety_plan
         yield "GET", f"{one}/consents", lambda _: (200, wire.ConsentList(items=list(self.consents.values())))
         yield "PUT", f"{one}/consents/ID", self.put_consent
         yield "POST", f"{one}/consents/ID/revoke", self.revoke
@@ -145,9 +159,11 @@ class FakeService:
         return 201, wire.Invite(code="K7QF-2M9D", patient_id=ANA, expires_at=NOW)
 
     def put_log(self, request: httpx2.Request, log: str) -> Answer:
+        return self.put_entry(request, UUID(log), wire.decode(wire.LogIn, request.content))
+
+    def put_entry(self, request: httpx2.Request, log: UUID, entry: wire.LogIn) -> Answer:
         """Create, repeat or correct, as DESIGN's "What the words mean" has it."""
-        entry = wire.decode(wire.LogIn, request.content)
-        history = self.logs.setdefault(UUID(log), [])
+        history = self.logs.setdefault(log, [])
         asked = request.headers.get("if-match")
         if history and history[-1].body == entry.body:
             return 200, history[-1]
@@ -155,7 +171,7 @@ class FakeService:
             return 428, "revision-required"
         if asked is not None and asked != f'"{len(history)}"':
             return 412, ("revision-mismatch", history[-1])
-        history.append(self.stored(UUID(log), entry, len(history) + 1))
+        history.append(self.stored(log, entry, len(history) + 1))
         return 201 if len(history) == 1 else 200, history[-1]
 
     def stored(self, log: UUID, entry: wire.LogIn, revision: int) -> wire.Log:
@@ -180,6 +196,24 @@ class FakeService:
     def get_log(self, request: httpx2.Request, log: str) -> Answer:
         history = self.logs.get(UUID(log))
         return (200, history[-1]) if history else (404, "not-found")
+
+    def pull(self, request: httpx2.Request) -> Answer:
+        newest = [history[-1] for history in self.logs.values()]
+        return 200, wire.Changes(changes=newest, cursor="c1", more=False, epoch=1)
+
+    def push(self, request: httpx2.Request) -> Answer:
+        """Every operation is new and applied."""
+        pushed = wire.decode(wire.Push, request.content)
+        for op in pushed.ops:
+            if op.log is not None:
+                self.logs[op.id] = [self.stored(op.id, op.log, op.base + 1)]
+        results = [wire.PushResult(n=op.n, outcome="applied", revision=op.base + 1, seq=op.n) for op in pushed.ops]
+        last = max((op.n for op in pushed.ops), default=0)
+        return 200, wire.Pushed(results=results, last_n=last, epoch=1, server_time=NOW)
+
+    def put_safety_plan(self, request: httpx2.Request) -> Answer:
+        plan = wire.LogIn(at=NOW, zone="UTC", body=wire.decode(wire.SafetyPlan, request.content), source="sdk")
+        return self.put_entry(request, wire.safety_plan_id(ANA), plan)
 
     def list_logs(self, request: httpx2.Request) -> Answer:
         """Newest first; the cursor is the number of entries already given."""
@@ -339,6 +373,16 @@ async def async_client(service: FakeService, clock: TestClock):
     transport = httpx2.MockTransport(service)
     async with AsyncCompanion("https://companion.example", TOKEN, transport=transport) as made:
         yield made
+
+
+@pytest.fixture
+def quick_hints(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A stream that connects again after a fiftieth of the time, and leaves no thread behind."""
+    monkeypatch.setattr("companion_sdk._watch._FIRST_WAIT", 0.02)
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in set(threading.enumerate()) - before if thread.name == "companion-hints"]
+    assert left == []
 
 
 @pytest.fixture

@@ -96,6 +96,8 @@ def test_an_unknown_field_deep_in_a_kind_is_dropped():
         {"kind": "mood", "mood": "very good"},
         {"kind": "sobriety", "sober": False},
         {"kind": "note", "text": ["a"]},
+        {},
+        {"meals_kept": "all"},
     ],
 )
 def test_content_of_a_later_shape_is_kept_as_it_came(body):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 import companion_sdk
-from companion_sdk import ApiError, CompanionError, ServerError, TransportError, wire
+from companion_sdk import ApiError, CompanionError, DiaryError, ServerError, TransportError, wire
 from companion_sdk.errors import BY_WORD
 
 LOG = "0192e4a0-0000-7000-8000-000000000001"
@@ -52,7 +52,7 @@ def test_every_error_is_in_the_tree_and_can_be_imported():
         return {kind}.union(*(below(child) for child in kind.__subclasses__()))
 
     assert {kind.__name__ for kind in below(CompanionError)} <= set(companion_sdk.__all__)
-    assert below(CompanionError) == {CompanionError} | below(ApiError) | below(TransportError)
+    assert below(CompanionError) == {CompanionError} | below(ApiError) | below(TransportError) | below(DiaryError)
     assert all(kind.__name__ in (companion_sdk.errors.__doc__ or "") for kind in below(CompanionError))
 
 

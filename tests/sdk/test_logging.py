@@ -1,13 +1,17 @@
 """What the SDK writes to the log: who reads it learns that a call was made, and nothing about anyone."""
 
 import logging
+import re
 import socket
 import threading
+from datetime import UTC, datetime
+from uuid import UUID
 
 import httpx2
 import pytest
 
-from companion_sdk import Companion, CompanionError, Mood, Note
+from companion_sdk import Companion, CompanionError, LogIn, Mood, Note
+from companion_sdk.wire import PlanSection, Push, PushOp
 
 CANARIES = {
     "token": "cmp_CANARYTOKEN",
@@ -17,8 +21,11 @@ CANARIES = {
     "substance": "CANARYSUBSTANCE",
     "cursor": "CANARYCURSOR",
     "code": "CANARYCODE",
+    "seq": "86753098675309",
 }
-LINE = r"^(GET|PUT|POST) /v1/\S+ \w+ \d+ ms request=[0-9a-f-]{36} attempt=\d$"
+CANARY_SEQ = int(CANARIES["seq"])
+CALLS = 11
+LINE = r"(GET|PUT|POST) /v1/[a-z{}/-]+ 404 \d+ ms request=[0-9a-f-]{36} attempt=1"
 
 
 def everything(client: Companion) -> None:
@@ -30,10 +37,23 @@ def everything(client: Companion) -> None:
         lambda: client.sobriety.get(substance=f"other:{CANARIES['substance']}"),
         lambda: list(client.logs.list(cursor=CANARIES["cursor"], patient=one)),
         lambda: client.sign_in_with_code(CANARIES["code"]),
+        lambda: client.sync.push(pushed(), patient=one),
+        lambda: client.sync.pull(CANARIES["cursor"], patient=one),
+        lambda: client.sync.digest(CANARY_SEQ, one),
+        lambda: list(client.sync.stream(CANARY_SEQ, one)),
+        lambda: client.safety_plan.get(one),
+        lambda: client.safety_plan.put([PlanSection(title="A", text=CANARIES["words"])], if_match=CANARY_SEQ, patient=one),
     )
     for call in calls:
         with pytest.raises(CompanionError):
             call()
+
+
+def pushed() -> Push:
+    """One operation with something of a person in every place."""
+    log = LogIn(at=datetime(2026, 11, 2, tzinfo=UTC), zone="UTC", body=Note(text=CANARIES["words"]))
+    op = PushOp(n=CANARY_SEQ, op=UUID(CANARIES["log"]), id=UUID(CANARIES["log"]), base=0, log=log)
+    return Push(device=UUID(CANARIES["patient"]), sent_at=log.at, ops=[op])
 
 
 def assert_nothing_personal(caplog: pytest.LogCaptureFixture) -> None:
@@ -49,7 +69,8 @@ def test_a_call_is_one_line_with_its_route_and_nothing_personal(clock, caplog):
     with Companion("https://companion.example", CANARIES["token"], transport=transport) as client:
         everything(client)
     mine = [record for record in caplog.records if record.name == "companion_sdk"]
-    assert len(mine) == 5
+    assert len(mine) == CALLS
+    assert all(re.fullmatch(LINE, record.getMessage()) for record in mine)
     assert mine[1].getMessage().startswith("GET /v1/patients/{patient}/logs/{log} 404 ")
     assert {record.action for record in mine} == {"sdk.call"}
     assert_nothing_personal(caplog)
@@ -62,7 +83,7 @@ def test_the_client_below_is_silent_too(caplog):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            for _ in range(5):
+            for _ in range(CALLS):
                 connection, _ = server.accept()
                 with connection:
                     connection.recv(65536)
@@ -75,7 +96,7 @@ def test_the_client_below_is_silent_too(caplog):
         with Companion(f"http://127.0.0.1:{server.getsockname()[1]}", CANARIES["token"]) as client:
             everything(client)
         thread.join(5)
-    assert len([record for record in caplog.records if record.name == "companion_sdk"]) == 5
+    assert len([record for record in caplog.records if record.name == "companion_sdk"]) == CALLS
     assert_nothing_personal(caplog)
 
 

@@ -37,6 +37,7 @@ def pairs() -> Iterator[tuple[str, typing.Any, typing.Any]]:
 
 
 PAIRS = list(pairs())
+WALKED = {companion_sdk.Listing: companion_sdk.AsyncListing, companion_sdk.Hints: companion_sdk.AsyncHints}
 EVERY = [pytest.param(sync, other, id=name) for name, sync, other in PAIRS]
 
 
@@ -44,13 +45,13 @@ EVERY = [pytest.param(sync, other, id=name) for name, sync, other in PAIRS]
 def test_both_clients_take_the_same_and_give_the_same(sync, other):
     one, two = inspect.signature(sync), inspect.signature(other)
     assert one.parameters == two.parameters
-    listing = typing.get_origin(one.return_annotation) is companion_sdk.Listing
-    if listing:
-        assert typing.get_origin(two.return_annotation) is companion_sdk.AsyncListing
+    walked = WALKED.get(typing.get_origin(one.return_annotation))
+    if walked:
+        assert typing.get_origin(two.return_annotation) is walked
         assert typing.get_args(one.return_annotation) == typing.get_args(two.return_annotation)
     else:
         assert one.return_annotation == two.return_annotation
-    assert inspect.iscoroutinefunction(other) is not listing
+    assert inspect.iscoroutinefunction(other) is not bool(walked)
 
 
 @pytest.mark.parametrize("method", [pytest.param(m, id=f"{n}-{i}") for n, *both in PAIRS for i, m in enumerate(both)])
@@ -72,6 +73,12 @@ def test_both_clients_are_made_the_same_way():
     assert [(p.name, p.kind, p.default) for p in one.values()] == [(p.name, p.kind, p.default) for p in two.values()]
     assert {n for n in one if one[n].annotation != two[n].annotation} == {"transport"}
     assert inspect.getdoc(Companion.__init__) == inspect.getdoc(AsyncCompanion.__init__)
+
+
+def test_a_call_is_bounded_unless_told_otherwise():
+    given = {name: p.default for name, p in inspect.signature(Companion.__init__).parameters.items()}
+    named = ("connect_timeout", "timeout", "deadline", "retries")
+    assert [given[name] for name in named] == [5.0, 20.0, 60.0, 2]
 
 
 def test_no_name_is_made_up_on_the_way():
@@ -102,7 +109,8 @@ def test_the_generated_files_are_fresh():
 
 
 def test_all_is_exactly_the_public_names():
-    named = {name for name, value in vars(companion_sdk).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    listed = {name: getattr(companion_sdk, name) for name in dir(companion_sdk) if not name.startswith("_")}
+    named = {name for name, value in listed.items() if not inspect.ismodule(value)} - {"TYPE_CHECKING"}
     assert named == set(companion_sdk.__all__)
     assert len(companion_sdk.__all__) == len(named)
 

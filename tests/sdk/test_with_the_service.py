@@ -4,7 +4,9 @@ import asyncio
 import importlib
 import json
 import re
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -19,6 +21,9 @@ from companion.core.clock import SystemClock
 from companion.web import openapi
 from companion_sdk import AsyncCompanion, Companion, Coping, LogIn, Mood, Note, Sobriety, Use
 from companion_sdk._call import Endpoint
+from companion_sdk.streams import AsyncHints
+from companion_sdk.wire import Changed, PlanSection, Push, PushOp
+from companion_sdk.wire.canonical import body_hash, digest
 
 ZONE = "America/New_York"
 
@@ -133,6 +138,80 @@ async def test_ana_sees_her_trends_and_her_ledger(ana):
     trends = await ana.trends.get(series=["mood"])
     assert [point.value for point in trends.series["mood"].points] == [3.0, 2.0, 1.0]
     assert (await ana.sobriety.get(substance="alcohol")).days_since_use == 9
+
+
+async def test_two_phones_meet_by_push_pull_and_digest(ana):
+    now = SystemClock().now()
+    said = LogIn(at=now, zone=ZONE, body=Mood(mood=2))
+    create = PushOp(n=1, op=uuid4(), id=uuid4(), base=0, log=said)
+    push = Push(device=uuid4(), sent_at=now, ops=[create, PushOp(n=2, op=uuid4(), id=uuid4(), base=3, log=said)])
+    pushed = await ana.sync.push(push)
+    assert [(result.n, result.outcome) for result in pushed.results] == [(1, "applied"), (2, "gone")]
+    again = await ana.sync.push(push)
+    assert again.results == pushed.results
+    changes = await ana.sync.pull()
+    assert [(entry.id, entry.body) for entry in changes.changes] == [(create.id, Mood(mood=2))]
+    await ana.logs.delete(create.id)
+    (gone,) = (await ana.sync.pull(changes.cursor)).changes
+    assert (gone.id, gone.deleted, gone.body) == (create.id, True, None)
+    proof = await ana.sync.digest(pushed.results[0].seq)
+    assert (proof.count, proof.sha256) == (1, digest([(create.id, 1, body_hash(Mood(mood=2)))]))
+    assert (await ana.sync.digest()).count == 0
+    with pytest.raises(companion_sdk.InvalidRequest):
+        await ana.sync.pull(changes.cursor[:-4] + "AAAA")
+
+
+async def test_a_hint_comes_within_a_second_and_a_revoked_token_ends_the_stream(ana, running):
+    phone = await ana.tokens.create("Second phone", ["logs:read"], days=30)
+    heard: list[int] = []
+
+    async def walk(hints: AsyncHints[Changed]) -> None:
+        async for hint in hints:
+            heard.append(hint.seq)
+
+    entry = await ana.logs.record(Mood(mood=3))
+    async with AsyncCompanion(running.url, phone.token) as second, second.sync.stream() as hints:
+        walking = asyncio.create_task(walk(hints))
+        await until(lambda: heard == [entry.seq])
+        later = await ana.logs.record(Note(text="a"))
+        await until(lambda: heard == [entry.seq, later.seq])
+        await ana.tokens.revoke(phone.id)
+        with pytest.raises(companion_sdk.Unauthenticated):
+            await asyncio.wait_for(walking, 5)
+
+
+async def until(so: Callable[[], bool]) -> None:
+    """Fails when it is not so within a second."""
+    async with asyncio.timeout(1):
+        while not so():
+            await asyncio.sleep(0.01)
+
+
+async def test_the_sync_client_hears_it_too_and_stops_at_once(ana, running, crew):
+    entry = await ana.logs.record(Mood(mood=3))
+
+    def listen() -> float:
+        with Companion(running.url, crew.ana.token) as client, client.sync.stream() as hints:
+            walk = iter(hints)
+            assert next(walk).seq == entry.seq
+            threading.Timer(0.2, hints.close).start()
+            began = time.monotonic()
+            assert list(walk) == []
+            return time.monotonic() - began
+
+    assert await asyncio.to_thread(listen) < 1.2
+
+
+async def test_ana_keeps_her_crisis_plan_on_two_phones(ana, running, crew):
+    with pytest.raises(companion_sdk.NotFound):
+        await ana.safety_plan.get()
+    plan = await ana.safety_plan.put([PlanSection(title="Signs", text="I stop answering")])
+    async with AsyncCompanion(running.url, crew.ana.token) as second:
+        changed = await second.safety_plan.put([PlanSection(title="I can call", text="Cleo")], if_match=plan.revision)
+    with pytest.raises(companion_sdk.RevisionMismatch) as caught:
+        await ana.safety_plan.put([], if_match=plan.revision)
+    assert caught.value.current == changed == await ana.safety_plan.get()
+    assert changed.kind == "safety_plan"
 
 
 async def test_the_service_speaks_for_itself(running):

@@ -226,12 +226,25 @@ class LogIn(Sent, frozen=True):
 
 
 def in_utc(body: Body) -> Body:
-    """The same content with its instants in UTC: as it is stored and answered."""
+    """The same content as it is stored and answered: its instants in UTC, and a list that was sent empty left out."""
+    empty = {name: () for name in _LISTS[type(body)] if getattr(body, name) == []}
+    if empty:
+        body = msgspec.structs.replace(body, **empty)
     if isinstance(body, Sobriety) and any(use.at is not None for use in body.uses):
         return msgspec.structs.replace(body, uses=[_use_in_utc(use) for use in body.uses])
     if isinstance(body, Medication) and body.due_at is not None:
         return msgspec.structs.replace(body, due_at=body.due_at.astimezone(UTC))
     return body
+
+
+def _lists(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields that may be left out and are lists."""
+    defaults = struct.__struct_defaults__
+    optional = struct.__struct_fields__[-len(defaults) :] if defaults else ()
+    return tuple(name for name, default in zip(optional, defaults, strict=True) if default == ())
+
+
+_LISTS = {struct: _lists(struct) for struct in KINDS.values()}
 
 
 def _use_in_utc(use: Use) -> Use:

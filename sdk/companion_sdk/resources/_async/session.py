@@ -14,6 +14,7 @@ from .diary import AsyncLogs
 from .people import AsyncDevices, AsyncInvites, AsyncMyProfile, AsyncPatients, AsyncTokens
 from .reminders import AsyncEndpoints, AsyncNudges, AsyncPlans
 from .service import AsyncCrisisHelp, AsyncHealthChecks, AsyncServiceFacts
+from .sync import AsyncCrisisPlan, AsyncDiarySync
 from .trends import AsyncSobrietyLedger, AsyncTrendReports
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ class AsyncSession:
     def logs(self) -> AsyncLogs:
         """The diary. An entry is a ``Log``: when and where on the clock, and a ``body`` that says what."""
         return AsyncLogs(self._link)
+
+    @property
+    def sync(self) -> AsyncDiarySync:
+        """Sync, one request at a time; ``Diary`` does it for you, offline and for ever."""
+        return AsyncDiarySync(self._link)
+
+    @property
+    def safety_plan(self) -> AsyncCrisisPlan:
+        """The patient's own crisis plan: sections of text in the order to read them."""
+        return AsyncCrisisPlan(self._link)
 
     @property
     def consents(self) -> AsyncConsents:

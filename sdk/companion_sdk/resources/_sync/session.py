@@ -14,6 +14,7 @@ from .diary import Logs
 from .people import Devices, Invites, MyProfile, Patients, Tokens
 from .reminders import Endpoints, Nudges, Plans
 from .service import CrisisHelp, HealthChecks, ServiceFacts
+from .sync import CrisisPlan, DiarySync
 from .trends import SobrietyLedger, TrendReports
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ class Session:
     def logs(self) -> Logs:
         """The diary. An entry is a ``Log``: when and where on the clock, and a ``body`` that says what."""
         return Logs(self._link)
+
+    @property
+    def sync(self) -> DiarySync:
+        """Sync, one request at a time; ``Diary`` does it for you, offline and for ever."""
+        return DiarySync(self._link)
+
+    @property
+    def safety_plan(self) -> CrisisPlan:
+        """The patient's own crisis plan: sections of text in the order to read them."""
+        return CrisisPlan(self._link)
 
     @property
     def consents(self) -> Consents:
