@@ -1,8 +1,11 @@
 """Companion for Python: keep a diary, read trends, set nudges; typed, sync and async.
 
-Begin with ``Companion(base_url, token)`` or ``AsyncCompanion``; the content of entries is ``Mood``, ``Sobriety``,
-``Coping`` and ``Note``; everything that can go wrong is a ``CompanionError``. Knows nothing of the server's inside.
+Begin with ``Companion(base_url, token)`` or ``AsyncCompanion``, and with ``Diary`` or ``AsyncDiary`` for an app that works
+offline; the content of entries is ``Mood``, ``Sobriety``, ``Coping``, ``Note`` and the other kinds; everything that can go
+wrong is a ``CompanionError``. Knows nothing of the server's inside.
 """
+
+from typing import TYPE_CHECKING
 
 from ._decode import UnknownLog
 from .client import AsyncCompanion, AsyncTransport, Companion, Transport
@@ -14,13 +17,17 @@ from .errors import (
     ConnectionFailed,
     ConsentRequired,
     CursorExpired,
+    DiaryError,
+    DiaryUnavailable,
     Forbidden,
     Gone,
     HeadersTooLarge,
     InsufficientScope,
+    InvalidEntry,
     InvalidRequest,
     InvalidResponse,
     MethodNotAllowed,
+    NoSuchEntry,
     NotFound,
     RateLimited,
     RevisionMismatch,
@@ -31,14 +38,24 @@ from .errors import (
     TooLarge,
     TransportError,
     Unauthenticated,
+    UnreadableDiary,
+    UnsentEntries,
     UnsupportedMedia,
+    WrongKey,
+    WrongPerson,
 )
 from .paging import AsyncListing, Listing, Page
+from .streams import AsyncHints, Hints
 from .wire import (
+    FELLOWSHIPS,
+    GUARDED,
     KINDS,
     SCOPES,
     SUBSTANCES,
+    Activity,
     Body,
+    Changed,
+    Changes,
     Clinic,
     Colleague,
     Consent,
@@ -48,17 +65,23 @@ from .wire import (
     CrisisResource,
     Delivery,
     Device,
+    Digest,
     Disclosure,
+    Eating,
     EmailEndpoint,
     Endpoint,
     EndpointIn,
     Fault,
+    Functioning,
+    Goal,
     Health,
     Invite,
     Log,
     LogIn,
     Me,
     Mean,
+    Medication,
+    Meeting,
     Missing,
     Mood,
     Note,
@@ -68,9 +91,15 @@ from .wire import (
     PercentAbstinent,
     Plan,
     PlanIn,
+    PlanSection,
     Point,
     Problem,
+    Push,
+    Pushed,
+    PushOp,
+    PushResult,
     QuietHours,
+    SafetyPlan,
     Series,
     Service,
     SignedIn,
@@ -81,22 +110,51 @@ from .wire import (
     Trends,
     Use,
     WebhookEndpoint,
+    Withdrawal,
+    daily_id,
     kind_of,
+    safety_plan_id,
 )
 from .wire.trends import Alarm, Baseline, Drift
 
+if TYPE_CHECKING:
+    from .diary import AsyncDiary, Attention, Diary, Entry, SyncReport, Verified
+else:
+
+    def __getattr__(name: str) -> object:
+        """What is loaded when it is first asked for: the diary brings SQLite along."""
+        if name in _LATER:
+            from . import diary
+
+            return getattr(diary, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})
+
+
+_LATER = frozenset(("AsyncDiary", "Attention", "Diary", "Entry", "SyncReport", "Verified"))
+
 __all__ = [
+    "FELLOWSHIPS",
+    "GUARDED",
     "KINDS",
     "SCOPES",
     "SUBSTANCES",
+    "Activity",
     "Alarm",
     "ApiError",
     "AsyncCompanion",
+    "AsyncDiary",
+    "AsyncHints",
     "AsyncListing",
     "AsyncTransport",
+    "Attention",
     "Baseline",
     "Body",
     "Busy",
+    "Changed",
+    "Changes",
     "Clinic",
     "Colleague",
     "Companion",
@@ -112,17 +170,27 @@ __all__ = [
     "CursorExpired",
     "Delivery",
     "Device",
+    "Diary",
+    "DiaryError",
+    "DiaryUnavailable",
+    "Digest",
     "Disclosure",
     "Drift",
+    "Eating",
     "EmailEndpoint",
     "Endpoint",
     "EndpointIn",
+    "Entry",
     "Fault",
     "Forbidden",
+    "Functioning",
+    "Goal",
     "Gone",
     "HeadersTooLarge",
     "Health",
+    "Hints",
     "InsufficientScope",
+    "InvalidEntry",
     "InvalidRequest",
     "InvalidResponse",
     "Invite",
@@ -131,9 +199,12 @@ __all__ = [
     "LogIn",
     "Me",
     "Mean",
+    "Medication",
+    "Meeting",
     "MethodNotAllowed",
     "Missing",
     "Mood",
+    "NoSuchEntry",
     "NotFound",
     "Note",
     "Nudge",
@@ -143,12 +214,18 @@ __all__ = [
     "PercentAbstinent",
     "Plan",
     "PlanIn",
+    "PlanSection",
     "Point",
     "Problem",
+    "Push",
+    "PushOp",
+    "PushResult",
+    "Pushed",
     "QuietHours",
     "RateLimited",
     "RevisionMismatch",
     "RevisionRequired",
+    "SafetyPlan",
     "Series",
     "ServerError",
     "Service",
@@ -157,6 +234,7 @@ __all__ = [
     "SobrietySummary",
     "Source",
     "StorageUnavailable",
+    "SyncReport",
     "TimedOut",
     "Token",
     "TooLarge",
@@ -165,8 +243,16 @@ __all__ = [
     "Trends",
     "Unauthenticated",
     "UnknownLog",
+    "UnreadableDiary",
+    "UnsentEntries",
     "UnsupportedMedia",
     "Use",
+    "Verified",
     "WebhookEndpoint",
+    "Withdrawal",
+    "WrongKey",
+    "WrongPerson",
+    "daily_id",
     "kind_of",
+    "safety_plan_id",
 ]

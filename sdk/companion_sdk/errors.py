@@ -7,6 +7,14 @@
     │   ├── ConnectionFailed      nothing was sent, or the connection broke
     │   ├── TimedOut              an attempt's timeout or the call's deadline passed
     │   └── InvalidResponse       an answer that is not the service's (a captive portal, a redirect)
+    ├── DiaryError                the diary on this device, without any service
+    │   ├── InvalidEntry          it would never be stored: .faults says where
+    │   ├── NoSuchEntry           this device has none, or it was deleted
+    │   ├── UnsentEntries         signing out would lose what was not sent
+    │   ├── WrongPerson           the file is somebody else's diary
+    │   ├── WrongKey              sealed by another passphrase or key
+    │   ├── UnreadableDiary       no diary, a damaged one, or one of a newer SDK
+    │   └── DiaryUnavailable      the disk is full or read-only, or the diary is closed
     └── ApiError                  the service refused or failed, in RFC 9457 form
         ├── InvalidRequest        400    .problem.errors says where
         ├── Unauthenticated       401    sign in again
@@ -29,15 +37,15 @@
             └── StorageUnavailable 503
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from ._decode import Unreadable, decode
-from .wire import Log, Problem
+from .wire import Fault, Log, Problem
 
 
 class CompanionError(Exception):
-    """Anything that went wrong between your code and the service."""
+    """Anything that went wrong between your code and the service, or with the diary on this device."""
 
 
 class TransportError(CompanionError):
@@ -65,6 +73,62 @@ class TimedOut(TransportError):
 
 class InvalidResponse(TransportError):
     """Something answered that is not the service, or speaks a version this SDK cannot read."""
+
+
+class DiaryError(CompanionError):
+    """The diary on this device could not do it; nothing was changed."""
+
+
+class InvalidEntry(DiaryError, ValueError):
+    """The service would refuse this entry for its form, so it is not kept: ``faults`` says where and what.
+
+    Attributes:
+        faults: where (a JSON pointer, such as ``/body/mood``) and what (a code, such as ``out-of-range``).
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(faults)
+        self.faults: Sequence[Fault] = faults
+
+    def __str__(self) -> str:
+        return "; ".join(f"{fault.pointer or '/'} {fault.code}" for fault in self.faults)
+
+
+class NoSuchEntry(DiaryError, LookupError):
+    """This device has no entry with this id, or it was deleted: an id never lives again."""
+
+
+class UnsentEntries(DiaryError):
+    """Signing out would lose words that only this device has.
+
+    Attributes:
+        unsent: entries that were not sent yet.
+        needs_attention: entries that the service refused.
+    """
+
+    def __init__(self, unsent: int, needs_attention: int) -> None:
+        super().__init__(unsent, needs_attention)
+        self.unsent: int = unsent
+        self.needs_attention: int = needs_attention
+
+    def __str__(self) -> str:
+        return f"{self.unsent} not sent, {self.needs_attention} in need of attention: sync first, or discard them knowingly"
+
+
+class WrongPerson(DiaryError):
+    """The file is one person's diary and the client speaks for another; nothing was sent and nothing was mixed."""
+
+
+class WrongKey(DiaryError):
+    """The file is sealed by another passphrase or key than was given."""
+
+
+class UnreadableDiary(DiaryError):
+    """The file is no diary, is damaged, or was written by a newer SDK. It was not touched."""
+
+
+class DiaryUnavailable(DiaryError):
+    """The file cannot be used now: the disk is full or read-only, another process holds it, or the diary is closed."""
 
 
 class ApiError(CompanionError):
