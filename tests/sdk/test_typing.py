@@ -37,7 +37,8 @@ def strictly(request, tmp_path, cache) -> Check:
         (tmp_path / "program.py").write_text(text)
         if request.param == "mypy":
             return run(*MYPY, "--cache-dir", cache, tmp_path / "program.py")
-        (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "pythonVersion": "3.11"}))
+        settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "reportUnusedFunction": "none"}
+        (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
         return run("basedpyright", "--pythonpath", sys.executable, "-p", tmp_path)
 
     return check
