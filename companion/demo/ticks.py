@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from companion_sdk import CompanionError, Mood, NotFound, PlanIn, Sobriety, WebhookEndpoint, wire
+from companion_sdk import AsyncDiary, CompanionError, Mood, NotFound, PlanIn, Sobriety, WebhookEndpoint, wire
+from companion_sdk.wire.kinds import as_stored
 
 from ..core.ids import uuid7
 from . import scratch
@@ -43,7 +44,10 @@ async def stored(stage: Stage) -> str:
         found = {log.id: log async for log in player.client.logs.list(limit=500)}
         for log_id, entry in wanted.items():
             log = found.get(log_id)
-            _expect(log is not None and (log.at, log.body) == (entry.at, entry.body), f"{player.name}: an entry is missing")
+            _expect(
+                log is not None and (log.at, log.body) == (entry.at, as_stored(entry.body)),
+                f"{player.name}: an entry is missing",
+            )
         _expect(len(found) == len(wanted), f"{player.name}: {len(found)} entries for {len(wanted)} written")
         total += len(found)
     _expect(total > 900, f"only {total} entries")
@@ -77,6 +81,31 @@ async def correction(stage: Stage) -> str:
     await stage.ana.client.logs.delete(log.id)
     _expect(len(await stage.ana.client.logs.history(log.id)) == 3, "the deletion took the history with it")
     return "a correction and a deletion keep the history: 2, then 4, then deleted"
+
+
+async def phones(stage: Stage) -> str:
+    """Two phones write without a network, and end with the same diary when they have one again."""
+    fay = stage.fay.client
+    async with (
+        AsyncDiary(stage.folder / "phone-a.diary", zone=ZONE, now=stage.clock.now) as first,
+        AsyncDiary(stage.folder / "phone-b.diary", zone=ZONE, now=stage.clock.now) as second,
+    ):
+        for diary in (first, second):
+            entries = [await diary.record(Mood(mood=1 + number % 5)) for number in range(8)]
+            await diary.correct(entries[0], Mood(mood=5, note="made-up note: corrected without a network"))
+            await diary.delete(entries[1])
+        edits = first.unsent + second.unsent
+        first.client = second.client = fay
+        for diary in (first, second, first):
+            _expect((await diary.sync()).done, "a sync did not come to its end")
+        here, there = await first.entries(), await second.entries()
+        stored = [log.id async for log in fay.logs.list(limit=500)]
+        _expect([one.id for one in here] == [one.id for one in there] == stored, f"{len(here)} and {len(there)} entries")
+        _expect((await first.verify()).agrees and (await second.verify()).agrees, "a digest does not agree")
+        _expect(len(here) == 14, f"{len(here)} entries of 14")
+    for log_id in stored:
+        await fay.logs.delete(log_id)
+    return f"two phones, {edits} entries written or changed without a network, reconnected: identical, 0 lost"
 
 
 async def claim(stage: Stage) -> str:
@@ -172,6 +201,7 @@ ON_STAGE: dict[str, Tick] = {
     "stored": stored,
     "repeat": repeat,
     "correction": correction,
+    "phones": phones,
     "claim": claim,
     "withhold": withhold,
     "consent": consent,

@@ -1,14 +1,14 @@
 """Appending to a diary: a new revision or a tombstone, in the patient's order. Decides nothing and asks nobody who may."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from companion_sdk import wire
 from companion_sdk.clinical.days import local_day
-from companion_sdk.wire.kinds import in_utc
+from companion_sdk.wire.kinds import as_stored
 
 from ..consent.gate import Grant
 from ..core import audit, zones
@@ -99,7 +99,7 @@ def append(
         recorded=micros(tx.now),
         skew=skew,
         deleted=False,
-        body=in_utc(entry.body),
+        body=as_stored(entry.body),
     )
     return store.add(tx, grant, chain, new)
 
@@ -125,11 +125,21 @@ def bury(tx: Tx, grant: Grant, chain: audit.Chain, before: wire.Log, skew: int =
 
 
 def tell(tx: Tx, grant: Grant, changes: Sequence[tuple[wire.Log, wire.Log | None]]) -> None:
-    """What follows from (entry, what stood before): events inside the unit, a ring after it."""
+    """What follows from (entry, what stood before): events inside the unit, a ring after it.
+
+    Of many entries of a kind on a day one is told, and after it that one went away: whoever hears of it looks at the day.
+    """
+    events: dict[tuple[bool, str, date], LogRecorded] = {}
     for log, before in changes:
-        tx.emit(LogRecorded(grant.patient, log.id, log.revision, log.kind, log.day, log.deleted))
+        told = LogRecorded(grant.patient, log.id, log.revision, log.kind, log.day, log.deleted)
+        events.setdefault((log.deleted, log.kind, log.day), told)
         if before is not None and before.day != log.day:
-            tx.emit(LogRecorded(grant.patient, log.id, log.revision, log.kind, before.day, True))
+            moved = LogRecorded(grant.patient, log.id, log.revision, log.kind, before.day, True)
+            events.setdefault((True, log.kind, before.day), moved)
+    for deleted in (False, True):
+        for key, event in events.items():
+            if key[0] == deleted:
+                tx.emit(event)
     if changes:
         patient = grant.patient
         tx.after_commit(lambda: CHANGED.ring(patient))

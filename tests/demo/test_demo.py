@@ -28,6 +28,7 @@ from companion.core.actors import Actor
 from companion.core.db import Tx
 from companion.core.errors import StartUpError
 from companion.demo import scratch, ticks
+from companion.logs import changing
 from companion.logs import service as logs
 from companion.logs import store as log_store
 from companion.logs.events import LogRecorded
@@ -55,12 +56,18 @@ def test_every_promise_holds() -> None:
 
 
 def no_dedup(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(logs, "_same", lambda before, entry: False)
+    patch.setattr(changing, "same", lambda before, entry: False)
 
 
 def no_history(patch: pytest.MonkeyPatch) -> None:
     whole = log_store.history
     patch.setattr(log_store, "history", lambda tx, grant, log_id: whole(tx, grant, log_id)[-1:])
+
+
+def no_feed(patch: pytest.MonkeyPatch) -> None:
+    """A pull that begins one change too late."""
+    whole = log_store.changes
+    patch.setattr(log_store, "changes", lambda tx, grant, seq, limit: whole(tx, grant, seq, limit)[1:])
 
 
 def no_claim(patch: pytest.MonkeyPatch) -> None:
@@ -145,6 +152,7 @@ def no_durability(patch: pytest.MonkeyPatch) -> None:
     [
         (no_dedup, "repeat"),
         (no_history, "correction"),
+        (no_feed, "phones"),
         (no_claim, "claim"),
         (no_withholding, "withhold"),
         (no_gate, "consent"),

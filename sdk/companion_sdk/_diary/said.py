@@ -10,7 +10,7 @@ from companion_sdk.clinical.days import local_day, zone_of
 from companion_sdk.errors import InvalidEntry
 from companion_sdk.wire import Body, Fault, LogIn, Sobriety
 from companion_sdk.wire.canonical import canonical
-from companion_sdk.wire.kinds import in_utc
+from companion_sdk.wire.kinds import as_stored
 from companion_sdk.wire.strict import Invalid, decode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,7 +114,7 @@ def checked(entry: LogIn, now: datetime) -> tuple[LogIn, bytes]:
         raise _invalid(*error.errors) from None
     if faults := _faults(read_back, now):
         raise _invalid(*faults)
-    kept = msgspec.structs.replace(read_back, at=read_back.at.astimezone(UTC), body=in_utc(read_back.body))
+    kept = msgspec.structs.replace(read_back, at=read_back.at.astimezone(UTC), body=as_stored(read_back.body))
     return kept, _encode(kept)
 
 

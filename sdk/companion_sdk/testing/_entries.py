@@ -15,7 +15,7 @@ from msgspec import Meta
 from companion_sdk import wire
 from companion_sdk.clinical.days import local_day
 from companion_sdk.clinical.redflags import flags
-from companion_sdk.wire.kinds import KindName, in_utc
+from companion_sdk.wire.kinds import KindName, as_stored
 
 from . import _cursors, _gate
 from ._exchange import Said, answer
@@ -186,7 +186,7 @@ def same(before: wire.Log, entry: wire.LogIn) -> bool:
 
 def _fields(body: wire.Body) -> dict[str, object]:
     """A body as values that compare: a list that was sent empty equals one that was left out."""
-    values: dict[str, object] = msgspec.to_builtins(in_utc(body))
+    values: dict[str, object] = msgspec.to_builtins(as_stored(body))
     return {name: value for name, value in values.items() if value != []}
 
 
@@ -209,7 +209,7 @@ def append(unit: Unit, grant: Grant, log_id: UUID, entry: wire.LogIn, skew: time
             deleted=False,
             skewed=abs(skew) > _SKEWED,
             author_id=grant.actor,
-            body=in_utc(entry.body),
+            body=as_stored(entry.body),
         )
     )
 

@@ -225,7 +225,7 @@ class LogIn(Sent, frozen=True):
     source: Source = "app"
 
 
-def in_utc(body: Body) -> Body:
+def as_stored(body: Body) -> Body:
     """The same content as it is stored and answered: its instants in UTC, and a list that was sent empty left out."""
     empty = {name: () for name in _LISTS[type(body)] if getattr(body, name) == []}
     if empty:
@@ -281,6 +281,6 @@ __all__ = [
     "Substance",
     "Use",
     "Withdrawal",
-    "in_utc",
+    "as_stored",
     "kind_of",
 ]
