@@ -106,7 +106,7 @@ def begin_walk(tx: Tx, used: Place | None) -> None:
     place = place or Place()
     row = tx.one("SELECT max(seq) FROM entries WHERE deleted = 0")
     top = row[0] or 0 if row is not None else 0
-    tx.put(Place(None, place.epoch, place.generation, Walk(place.stamp + 1, top)))
+    tx.put(msgspec.structs.replace(place, cursor=None, walk=Walk(place.stamp + 1, top)))
 
 
 def take_in(tx: Tx, used: Place, page: Page) -> None:
@@ -122,7 +122,7 @@ def take_in(tx: Tx, used: Place, page: Page) -> None:
     if walk is not None:
         seen = max([walk.seen, *(envelope.seq for envelope, _ in page.changes)])
         walk = Walk(walk.generation, walk.top, seen, page.epoch, ended=not page.more)
-    tx.put(Place(page.cursor, used.epoch, used.generation, walk))
+    tx.put(msgspec.structs.replace(used, cursor=page.cursor, walk=walk))
 
 
 def acknowledged(tx: Tx) -> None:
@@ -138,9 +138,11 @@ def _newer(tx: Tx, place: Place, stands: dict[UUID, Row], changes: Iterable[tupl
         old = stands.get(envelope.id)
         if old is not None:
             walked = place.walk is not None and old.generation < place.walk.generation
-            if not walked and old.revision > envelope.revision:
+            stale = not walked and old.revision > envelope.revision
+            if not stale or (old.deleted and place.restored):
+                _give_back(tx, old, envelope, raw)
+            if stale:
                 continue
-            _give_back(tx, old, envelope, raw)
         log = None if envelope.deleted else raw
         at = said.micros(envelope.at)
         yield Row(envelope.id, at, envelope.revision, envelope.seq, envelope.deleted, place.stamp, log)
@@ -165,12 +167,12 @@ def _give_back(tx: Tx, old: Row, new: Envelope, raw: bytes) -> None:
 
 
 def sweep(tx: Tx, used: Place, *, app: bool) -> None:
-    """Take out some rows that a finished walk did not bring; when none are left, the walk is over.
+    """Take out some live rows that a finished walk did not bring; when none are left, the walk is over.
 
     Where the service was restored (another epoch, or its order of changes ends earlier than this device knows) they are
-    offered again, one that was deleted being answered ``gone``, and what was deleted here is remembered as deleted: another
-    device may still give it back. An app is shown less whenever its consent is, so it gives
-    nothing back.
+    offered again; one that was deleted is answered ``gone``. What was deleted is remembered as deleted for ever: another
+    device may still give it back to a restored service. An app is shown less whenever its consent is, so it gives nothing
+    back.
     """
     walk = used.walk
     if tx.get(Place) != used or walk is None:
@@ -178,16 +180,15 @@ def sweep(tx: Tx, used: Place, *, app: bool) -> None:
     restored = not app and (used.epoch not in (None, walk.epoch) or walk.seen < walk.top)
     query = f"SELECT {_COLUMNS} FROM entries WHERE generation < ? ORDER BY generation, id LIMIT ?"
     old = [_load(tx, row) for row in tx.all(query, walk.generation, SWEPT)]
-    dead = [row for row in old if row.log is None]
-    if restored:
-        for row in old:
-            if row.log is not None:
-                outbox.offer(tx, row.id, 0, said.as_asked(row.log))
-        tx.many("UPDATE entries SET generation = ? WHERE id = ?", [(walk.generation, row.id.bytes) for row in dead])
-    swept = [row for row in old if not (restored and row.log is None)]
-    tx.many("DELETE FROM entries WHERE id = ?", [(row.id.bytes,) for row in swept])
+    for row in old:
+        if restored and row.log is not None:
+            outbox.offer(tx, row.id, 0, said.as_asked(row.log))
+    dead = [(walk.generation, row.id.bytes) for row in old if row.deleted]
+    tx.many("UPDATE entries SET generation = ? WHERE id = ?", dead)
+    tx.many("DELETE FROM entries WHERE id = ?", [(row.id.bytes,) for row in old if not row.deleted])
     if len(old) < SWEPT:
-        tx.put(Place(used.cursor, walk.epoch, walk.generation))
+        known = used.restored or restored
+        tx.put(Place(used.cursor, walk.epoch, walk.generation, acks=used.acks, restored=known))
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -33,7 +33,8 @@ class Place(msgspec.Struct, frozen=True):
     """How far the mirror has come: the pull cursor, the service's epoch, the generation of whole rows.
 
     ``acks`` counts the answers to pushes that were taken in during a walk: a page that was asked for before one of them
-    may show what stood before it.
+    may show what stood before it. ``restored``: the service was once put back to an earlier state, so that another device may
+    bring back what was deleted here.
     """
 
     cursor: str | None = None
@@ -41,6 +42,7 @@ class Place(msgspec.Struct, frozen=True):
     generation: int = 0
     walk: Walk | None = None
     acks: int = 0
+    restored: bool = False
 
     @property
     def stamp(self) -> int:
