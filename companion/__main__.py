@@ -17,6 +17,7 @@ COMMANDS = {
     "migrate": ("storing", "migrate", "Bring the database to this version's schema."),
     "backup": ("storing", "backup", "Save the data, and with --keys the keys, into files."),
     "restore": ("storing", "restore", "Put a backup where nothing lies yet."),
+    "epoch": ("epochs", "epoch", "Tell phones that the service was put back to an earlier state."),
     "verify": ("verifying", "verify", "Open every row and walk every chain."),
     "doctor": ("doctoring", "doctor", "Check what the service stands on; each line says the fix."),
     "import": ("importing", "import_", "Import a diary from a file."),

@@ -4,7 +4,8 @@ APScheduler is the heartbeat and nothing else: one interval job in memory that r
 stands in the database, so any number of processes may run this. One task waits for a ring and does a round:
 
 1. beat: a small write that shows other processes, and readiness, that this one lives (``pulse``);
-2. each job's step, again while it says so; its last word is when to ring by itself, if that is before the next beat.
+2. nudges: their step, again while it says so; its last word is when to ring by itself, if that is before the next beat;
+3. old tombstones: once a day a step, and in each round after it while there is more.
 
 The wait is bounded on the monotonic clock. When no ring came for two beats, APScheduler's own timer stands still: it reckons
 on the wall clock, and one that was set back an hour stops even an interval job for that hour (agronholm/apscheduler#794).
@@ -25,6 +26,7 @@ from .core.actors import System
 from .core.clock import Clock
 from .core.db import Database
 from .core.lines import Lines
+from .logs import jobs as diaries
 from .nudges import bell, jobs
 from .settings import Settings
 
@@ -51,6 +53,7 @@ class Scheduler:
         self._heart: Any = AsyncIOScheduler(timezone=UTC)
         self._running: asyncio.Task[None] | None = None
         self._last = clock.monotonic()
+        self._purge_at = self._last
         self._clocks = (clock.now(), clock.monotonic())
         self._beats = 0
 
@@ -124,7 +127,17 @@ class Scheduler:
         while following.more:
             following = await jobs.step(self._db, self._post, self._clock, self._worker)
             self._last = self._clock.monotonic()
-        return self._seconds_until(following.at)
+        return _SOON if await self._purge() else self._seconds_until(following.at)
+
+    async def _purge(self) -> bool:
+        """Old tombstones leave the feeds; whether there are more."""
+        now = self._clock.monotonic()
+        if self._stopping or now < self._purge_at:
+            return False
+        self._purge_at = now + diaries.AFTER_TROUBLE
+        more = await diaries.step(self._db)
+        self._purge_at = now if more else now + diaries.EVERY
+        return more
 
     async def _show_life(self) -> None:
         await self._db.write(System(JOB), beats.beat, JOB)

@@ -9,6 +9,7 @@ from .core.db import Database
 from .core.errors import StartUpError
 from .core.keys import SqliteKeys
 from .core.vault import Vault, read_master
+from .logs.jobs import after_restore
 from .people.service import resolve
 from .reactions import REACTIONS
 from .settings import Settings
@@ -17,14 +18,25 @@ from .settings import Settings
 async def open_database(settings: Settings, clock: Clock) -> Database:
     """The database of the settings, migrated (the embedded default) or refused when its schema is not the code's.
 
+    A backup that was put back has told every device so when this returns.
+
     Raises:
         StartUpError: naming what is wrong and the fix.
+        Problem: when a restored database cannot be written.
     """
     path = settings.sqlite_path
-    if path is None:
-        return _open_postgres(settings, clock)
+    db = _open_postgres(settings, clock) if path is None else await _open_sqlite(settings, path, clock)
+    try:
+        await after_restore(db)
+    except BaseException:
+        await db.close()
+        raise
+    return db
+
+
+async def _open_sqlite(settings: Settings, path: Path, clock: Clock) -> Database:
     _check_folder(path)
-    fresh = not path.exists() or path.stat().st_size == 0
+    fresh = _is_new(path)
     vault = open_vault(settings, fresh=fresh)  # before the data: a first start that is cut short must be able to go on
     try:
         sqlite.migrate(path)
@@ -47,7 +59,7 @@ def migrate(settings: Settings) -> list[str]:
 
         return postgres_server.migrate(settings.database)
     _check_folder(path)
-    fresh = not path.exists() or path.stat().st_size == 0
+    fresh = _is_new(path)
     open_vault(settings, fresh=fresh).close()
     return sqlite.migrate(path)
 
@@ -65,6 +77,10 @@ def open_vault(settings: Settings, *, fresh: bool) -> Vault:
     except BaseException:
         keys.close()
         raise
+
+
+def _is_new(path: Path) -> bool:
+    return not path.exists() or path.stat().st_size == 0
 
 
 def _check_folder(path: Path) -> None:

@@ -19,6 +19,8 @@ OPERATOR = Operator("bench")
 PATIENTS = 8
 DAYS = 90
 PER_DAY = 3
+PUSHED = 200
+PULLED = 1_000
 BODY = (
     b'{"at":"%s","zone":"America/New_York","body":{"kind":"mood","mood":4,"energy":3,"anxiety":2,"sleep_hours":7.5,'
     b'"emotions":["calm","hopeful"],"note":"made-up note: slept better than the night before, walked to group"}}'
@@ -34,23 +36,38 @@ def body(at: datetime) -> bytes:
     return BODY % at.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
 
 
-def _enter(tx: Tx, actor: Actor, patient: UUID, end: datetime) -> int:
+def bodies(end: datetime) -> list[bytes]:
+    """What an outbox of a push's size holds after a long time offline: three entries a day."""
+    return [body(end - timedelta(hours=24 / PER_DAY * place)) for place in range(PUSHED)]
+
+
+def push(now: datetime, logs: list[bytes]) -> bytes:
+    """A push's body of these entries, all new, from a device of its own."""
+    ops = (
+        b'{"n":%d,"op":"%s","id":"%s","base":0,"log":%s}' % (n, uuid7(now).hex.encode(), str(uuid7(now)).encode(), log)
+        for n, log in enumerate(logs, 1)
+    )
+    sent = now.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    return b'{"device":"%s","sent_at":"%s","ops":[%s]}' % (str(uuid7(now)).encode(), sent, b",".join(ops))
+
+
+def _enter(tx: Tx, actor: Actor, patient: UUID, end: datetime, count: int) -> int:
     entries: list[tuple[UUID, wire.LogIn]] = []
-    for place in range(DAYS * PER_DAY):
+    for place in range(count):
         at = end - timedelta(hours=8 * place)
         entries.append((uuid7(at), wire.decode(wire.LogIn, body(at))))
     return logs.take_in(tx, actor, patient, entries)
 
 
-async def prepare(chosen: settings.Settings) -> list[str]:
-    """Clinic and patients with ninety days each; a token for each patient."""
+async def prepare(chosen: settings.Settings, patients: int = PATIENTS, entries: int = DAYS * PER_DAY) -> list[str]:
+    """Clinic and patients with ninety days (or so many entries) each; a token for each patient."""
     db = await storage.open_database(chosen, SystemClock())
     try:
         clinic = await db.write(OPERATOR, people.add_clinic, "Bench (made up)", "1 Example Street")
         tokens: list[str] = []
-        for number in range(PATIENTS):
+        for number in range(patients):
             patient = await db.write(OPERATOR, people.add_patient, clinic, f"Made up {number}", "America/New_York")
-            await db.write(OPERATOR, _enter, patient, SystemClock().now().astimezone(UTC))
+            await db.write(OPERATOR, _enter, patient, SystemClock().now().astimezone(UTC), entries)
             tokens.append(await db.write(OPERATOR, people.operator_token, patient, None, 1))
         return tokens
     finally:

@@ -100,6 +100,16 @@ async def run(port: int, make: Make, seconds: float, connections: int = 64) -> L
     )
 
 
+async def ask(port: int, sent: bytes) -> bytes:
+    """One request alone; the body of its answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    head = await reader.readuntil(b"\r\n\r\n")
+    answer = await reader.readexactly(_length(head))
+    writer.close()
+    return answer
+
+
 def request(method: str, path: str, token: str = "", body: bytes = b"") -> bytes:
     """The bytes of a request."""
     head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"

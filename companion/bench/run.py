@@ -18,10 +18,14 @@ import msgspec
 from .. import settings
 from ..core.clock import SystemClock
 from ..core.ids import uuid7
-from . import data, load, scratch_postgres
+from . import data, diaries, load, scratch_postgres
 from .servers import Process
 
 Say = Callable[[str], None]
+
+
+_PUSHING = 8
+"""Connections that send or fetch much at once: as many as keep the server busy."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -32,16 +36,17 @@ class Plan(msgspec.Struct, frozen=True):
     rows: tuple[int, int]
 
 
-QUICK = Plan(rounds=3, seconds=0.6, rows=(100_000, 1_000_000))
+QUICK = Plan(rounds=3, seconds=0.5, rows=(100_000, 1_000_000))
 WHOLE = Plan(rounds=7, seconds=4.0, rows=(100_000, 1_000_000))
 
 
 class Case(msgspec.Struct):
-    """One thing measured: its server, what it sends, and what each round saw."""
+    """One thing measured: its server, what it sends on how many connections, and what each round saw."""
 
     name: str
     process: Process
     make: load.Make
+    connections: int = 64
     rates: list[float] = []
     cpu: list[float] = []
     p50: list[float] = []
@@ -74,6 +79,19 @@ def _put(tokens: list[str]) -> load.Make:
     return make
 
 
+def _push(tokens: list[str]) -> load.Make:
+    sent = 0
+    now = SystemClock().now()
+    logs = data.bodies(now)
+
+    def make() -> bytes:
+        nonlocal sent
+        sent += 1
+        return load.request("POST", "/v1/patients/me/sync/push", tokens[sent % len(tokens)], data.push(now, logs))
+
+    return make
+
+
 def _get(path: str, tokens: list[str]) -> load.Make:
     requests = [load.request("GET", path, token) for token in tokens]
     sent = 0
@@ -90,25 +108,33 @@ async def bench(plan: Plan, say: Say) -> dict[str, Any]:
     """Run it; the answer is what ``--json`` prints. PostgreSQL is measured beside where a server can be started."""
     with tempfile.TemporaryDirectory(prefix="companion-bench-") as name:
         async with AsyncExitStack() as stack:
-            cases = await _cases(stack, Path(name), plan, say)
+            cases, tokens = await _cases(stack, Path(name), plan, say)
             for number in range(plan.rounds):
                 say(f"round {number + 1} of {plan.rounds}")
                 for case in cases:
                     await _measure(case, plan.seconds)
             memory = {case.name: case.process.memory() for case in cases if case.name in ("put", "page_1e6")}
+            put = next(case for case in cases if case.name == "put")
+            url = f"http://127.0.0.1:{put.process.port}"
+            say("a diary that syncs")
+            felt = await asyncio.to_thread(diaries.feel, url, tokens[0], Path(name), max(plan.seconds, 2.0))
         start, idle = await _start(Path(name))
         bare = _bare_sqlite(Path(name), plan.seconds)
-    return _told(cases, start, idle, memory, bare)
+    return {**_told(cases, start, idle, memory, bare), "diary_record_ms": msgspec.to_builtins(felt)}
 
 
-async def _cases(stack: AsyncExitStack, folder: Path, plan: Plan, say: Say) -> list[Case]:
+async def _cases(stack: AsyncExitStack, folder: Path, plan: Plan, say: Say) -> tuple[list[Case], list[str]]:
+    """What is measured, and the tokens of the patients that entries are put to."""
     say("making the data")
     stores: dict[str, tuple[str, list[str]]] = {}
+    pulled: list[str] = []
     for label, rows in (("put", 0), ("page_1e5", plan.rows[0]), ("page_1e6", plan.rows[1])):
         place = folder / label
         place.mkdir()
         database = data.database(place)
         stores[label] = database, await data.prepare(settings.read({}, database=database))
+        if label == "put":
+            pulled = await data.prepare(settings.read({}, database=database), 2, data.PULLED)
         if rows:
             await asyncio.to_thread(data.fill, place / "companion.db", rows)
     yard = _port()
@@ -119,6 +145,8 @@ async def _cases(stack: AsyncExitStack, folder: Path, plan: Plan, say: Say) -> l
         Case("hello", bare, _get("/hello", [""])),
         Case("constant", bare, _put(tokens["put"])),
         Case("put", served["put"], _put(tokens["put"])),
+        Case("push", served["put"], _push(tokens["put"]), _PUSHING),
+        Case("pull_1000", served["put"], _get(f"/v1/patients/me/sync/pull?limit={data.PULLED}", pulled), _PUSHING),
         Case("page_1e5", served["page_1e5"], _get("/v1/patients/me/logs?limit=100", tokens["page_1e5"])),
         Case("page_1e6", served["page_1e6"], _get("/v1/patients/me/logs?limit=100", tokens["page_1e6"])),
         Case("trend", served["page_1e6"], _get("/v1/patients/me/trends", tokens["page_1e6"])),
@@ -130,15 +158,25 @@ async def _cases(stack: AsyncExitStack, folder: Path, plan: Plan, say: Say) -> l
         environment = {f"COMPANION_{key.upper()}": value for key, value in more.items()}
         process = await stack.enter_async_context(_serve(database, **environment))
         cases.append(Case("put_postgres", process, _put(known)))
+        cases.append(Case("push_postgres", process, _push(known), _PUSHING))
         cases.append(Case("page_postgres", process, _get("/v1/patients/me/logs?limit=100", known)))
     for case in cases:
         await load.run(case.process.port, case.make, 0.2, 16)
-    return cases
+        if case.name.startswith("push"):
+            await _check_push(case)
+    return cases, tokens["put"]
+
+
+async def _check_push(case: Case) -> None:
+    """That what is measured is what is meant: all of a push is stored."""
+    applied = (await load.ask(case.process.port, case.make())).count(b'"applied"')
+    if applied != data.PUSHED:
+        raise RuntimeError(f"{case.name}: {applied} of {data.PUSHED} operations were applied")
 
 
 async def _measure(case: Case, seconds: float) -> None:
     before = case.process.cpu()
-    seen = await load.run(case.process.port, case.make, seconds)
+    seen = await load.run(case.process.port, case.make, seconds, case.connections)
     bad = {status: count for status, count in seen.statuses.items() if status not in (200, 201)}
     if bad:
         raise RuntimeError(f"{case.name} answered {bad}")
@@ -186,12 +224,12 @@ def _bare_sqlite(folder: Path, seconds: float) -> float:
     return rate
 
 
-def _ratio(cases: dict[str, Case], over: str, under: str) -> float | None:
-    """The median over the rounds of one rate by another of the same round."""
+def _ratio(cases: dict[str, Case], over: str, under: str, entries: int = 1) -> float | None:
+    """The median over the rounds of one rate, in entries where a request has more than one, by another of the same round."""
     if over not in cases or under not in cases:
         return None
     pairs = zip(cases[over].rates, cases[under].rates, strict=True)
-    return round(statistics.median(one / other for one, other in pairs), 3)
+    return round(entries * statistics.median(one / other for one, other in pairs), 3)
 
 
 def _cpu_ratio(cases: dict[str, Case], over: str, under: str) -> float:
@@ -203,6 +241,8 @@ def _told(cases: list[Case], start: float, idle: float, memory: dict[str, float]
     named = {case.name: case for case in cases}
     put = statistics.median(named["put"].rates)
     ratios = {
+        "push_vs_put": _ratio(named, "push", "put", data.PUSHED),
+        "push_entries_vs_constant": _ratio(named, "push", "constant", data.PUSHED),
         "put_vs_constant": _ratio(named, "put", "constant"),
         "constant_vs_hello": _ratio(named, "constant", "hello"),
         "put_vs_sqlite": round(put / bare, 3),
@@ -211,6 +251,7 @@ def _told(cases: list[Case], start: float, idle: float, memory: dict[str, float]
         "trend_vs_page": _ratio(named, "trend", "page_1e6"),
         "postgres_put_vs_constant": _ratio(named, "put_postgres", "constant"),
         "postgres_put_vs_sqlite_put": _ratio(named, "put_postgres", "put"),
+        "postgres_push_vs_put": _ratio(named, "push_postgres", "put_postgres", data.PUSHED),
         "postgres_page_vs_sqlite_page": _ratio(named, "page_postgres", "page_1e5"),
     }
     return {
@@ -219,6 +260,7 @@ def _told(cases: list[Case], start: float, idle: float, memory: dict[str, float]
         "cpu_us": {case.name: round(statistics.median(case.cpu)) for case in cases},
         "p50_ms": {case.name: round(statistics.median(case.p50), 2) for case in cases},
         "p99_ms": {case.name: round(statistics.median(case.p99), 2) for case in cases},
+        "pull_1000_cpu_ms": round(statistics.median(named["pull_1000"].cpu) / 1000, 1),
         "start_s": round(start, 3),
         "idle_mb": round(idle, 1),
         "loaded_mb": {name: round(value, 1) for name, value in memory.items()},

@@ -1,7 +1,7 @@
-"""Running one verb as the operator, beside a running service: the database is opened, asked and closed."""
+"""Running verbs as the operator, beside a running service: the database is opened, asked and closed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -40,6 +40,16 @@ def read(settings: Settings, verb: Callable[[Tx, Actor], R | Refusal]) -> R:
     async def once() -> R:
         async with _opened(settings) as db:
             return await db.read(OPERATOR, verb)
+
+    return asyncio.run(once())
+
+
+def run(settings: Settings, work: Callable[[Database], Awaitable[R]]) -> R:
+    """Do what takes more than one unit."""
+
+    async def once() -> R:
+        async with _opened(settings) as db:
+            return await work(db)
 
     return asyncio.run(once())
 

@@ -7,6 +7,7 @@ import click
 from .. import storage
 from ..core import backup as files
 from ..core import beats, migrations
+from ..core.clock import SystemClock, micros
 from ..core.errors import Problem, StartUpError
 from ..core.keys import SCHEMA
 from ..settings import Settings
@@ -99,12 +100,16 @@ def _keep(settings: Settings, keys_file: Path | None) -> list[dict[str, str]]:
 @options.as_json
 @options.takes(*options.STORAGE)
 def restore(settings: Settings, file: Path, keys_file: Path | None, as_json: bool) -> None:
-    """Put the backup FILE where the settings say the database lies. Nothing is ever overwritten."""
+    """Put the backup FILE where the settings say the database lies. Nothing is ever overwritten.
+
+    The first start on it tells every phone that the service was put back; nothing else needs to be done for that.
+    """
+    now = micros(SystemClock().now())
     with output.waiting("restoring"):
         if settings.sqlite_path is None:
-            placed = _restore_postgres(settings, file, keys_file)
+            placed = _restore_postgres(settings, file, keys_file, now)
         else:
-            placed = _restore_files(settings.sqlite_path, settings.keys_path, file, keys_file)
+            placed = _restore_files(settings.sqlite_path, settings.keys_path, file, keys_file, now)
     missing: list[str] = []
     if not settings.key_path.exists():
         missing.append(f"put the key file at {settings.key_path} (chmod 600)")
@@ -115,7 +120,7 @@ def restore(settings: Settings, file: Path, keys_file: Path | None, as_json: boo
     output.show(as_json, {"restored": placed, "next": following}, text)
 
 
-def _restore_files(data: Path, keys: Path, file: Path, keys_file: Path | None) -> dict[str, str]:
+def _restore_files(data: Path, keys: Path, file: Path, keys_file: Path | None, now: int) -> dict[str, str]:
     """Everything is checked before anything is written; the keys come first, for data without keys would not start."""
     files.refuse_existing(data, *(() if keys_file is None else (keys,)))
     files.check(file, "data", len(migrations.read()))
@@ -123,7 +128,7 @@ def _restore_files(data: Path, keys: Path, file: Path, keys_file: Path | None) -
         files.check(keys_file, "keys", SCHEMA)
         files.put(keys_file, keys)
     try:
-        files.put(file, data)
+        files.put(file, data, lambda draft: files.restored(draft, now))
     except BaseException:
         if keys_file is not None:
             keys.unlink(missing_ok=True)
@@ -132,7 +137,7 @@ def _restore_files(data: Path, keys: Path, file: Path, keys_file: Path | None) -
     return placed if keys_file is None else {**placed, "keys": str(keys)}
 
 
-def _restore_postgres(settings: Settings, file: Path, keys_file: Path | None) -> dict[str, str]:
+def _restore_postgres(settings: Settings, file: Path, keys_file: Path | None, now: int) -> dict[str, str]:
     from ..core import postgres_backup, postgres_server
 
     wanted = {"data": (file, settings.database, "schema_version")}
@@ -146,6 +151,7 @@ def _restore_postgres(settings: Settings, file: Path, keys_file: Path | None) ->
             raise StartUpError(
                 f"the database {postgres_server.name_of(url)} is not empty and is left as it is: name an empty one"
             )
-    for source, url, _ in reversed(wanted.values()):
-        postgres_backup.put(source, url)
+    if keys_file is not None:
+        postgres_backup.put(keys_file, settings.keys_database)
+    postgres_backup.put_data(file, settings.database, now)
     return {sort: postgres_server.name_of(url) for sort, (_, url, _) in wanted.items()}

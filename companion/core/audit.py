@@ -22,6 +22,7 @@ VERSION = b"\x01"
 
 _LOOK = sql("SELECT epoch, seq, floor, head, stamp FROM feeds WHERE patient_id = :patient")
 _OPEN = sql("SELECT epoch, seq, floor, head, stamp FROM feeds WHERE patient_id = :patient {lock}")
+_EVERYBODY = sql("SELECT patient_id FROM feeds ORDER BY patient_id")
 _BEGIN = sql("INSERT INTO feeds (patient_id, epoch, seq, floor, head, stamp) VALUES (:patient, :epoch, 0, 0, :head, :stamp)")
 _MOVE = sql(
     "UPDATE feeds SET epoch = :epoch, seq = :seq, floor = :floor, head = :head, stamp = :stamp WHERE patient_id = :patient"
@@ -58,6 +59,11 @@ def begin(tx: Tx, patient: UUID) -> None:
     """Start the chain of a new patient."""
     chain = Chain(patient.bytes, 1, 0, 0, genesis(patient.bytes))
     tx.run(_BEGIN, patient=chain.patient, epoch=chain.epoch, head=chain.head, stamp=tx.vault.stamp(chain.bound))
+
+
+def everybody(tx: Tx) -> list[UUID]:
+    """Every patient who has a chain."""
+    return [UUID(bytes=bytes(row[0])) for row in tx.all(_EVERYBODY)]
 
 
 def lock(tx: Tx, patient: UUID) -> Chain:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from .beats import RESTORED
 from .errors import StartUpError
 from .sqlite_file import open_file
 
@@ -116,9 +117,6 @@ def check(path: Path, sort: str, newest: int) -> None:
         header = file.read(100)
     if header[:16] != b"SQLite format 3\x00":
         raise StartUpError(f"{path} is not a backup of the {sort}: it is no SQLite file")
-    version = int.from_bytes(header[60:64])
-    if version > newest:
-        raise StartUpError(f"{path} has schema version {version}, this code knows {newest}: upgrade Companion")
     if found := faults(path):
         raise StartUpError(f"{path} is damaged ({found[0]}): take another backup")
     connection = open_file(path, write=False)
@@ -130,10 +128,16 @@ def check(path: Path, sort: str, newest: int) -> None:
         connection.close()
     if not known:
         raise StartUpError(f"{path} is not a backup of the {sort}: it has no table {WITNESSES[sort]}")
+    version = int.from_bytes(header[60:64])
+    if version > newest:
+        raise StartUpError(f"{path} has schema version {version}, this code knows {newest}: upgrade Companion")
 
 
-def put(source: Path, target: Path) -> None:
-    """Put a checked backup where nothing lies, its copy checked for faults and on disk when this returns."""
+def put(source: Path, target: Path, mark: Callable[[Path], None] = lambda draft: None) -> None:
+    """Put a checked backup where nothing lies, its copy checked for faults and on disk when this returns.
+
+    ``mark`` writes into the copy before it has its name.
+    """
     refuse_existing(*(target.with_name(target.name + end) for end in ("", "-wal", "-shm", "-journal")))
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
 
@@ -142,8 +146,25 @@ def put(source: Path, target: Path) -> None:
             shutil.copyfileobj(reading, writing, 1024 * 1024)
         if found := faults(draft):
             raise StartUpError(f"the copy of {source} is damaged ({found[0]}): look at the disk of {target}")
+        mark(draft)
 
     try:
         place(copy, target)
-    except OSError as error:
+    except (sqlite3.Error, OSError) as error:
         raise StartUpError(f"{target} cannot be written: {error}") from error
+
+
+def restored(draft: Path, now: int) -> None:
+    """Write into a copy of the data that it was put back at ``now`` (microseconds, see ``beats.RESTORED``).
+
+    Later than any epoch in it, in seconds, so that a clock that was set back makes no old epoch new.
+    """
+    connection = sqlite3.connect(draft, isolation_level=None)
+    try:
+        connection.execute(
+            "INSERT INTO beats (name, at) SELECT ?, max(?, 1000000 * (1 + coalesce(max(epoch), 0))) FROM feeds WHERE true "
+            "ON CONFLICT (name) DO UPDATE SET at = excluded.at",
+            (RESTORED, now),
+        )
+    finally:
+        connection.close()

@@ -1,14 +1,23 @@
-"""Saving and putting back a PostgreSQL database by its own tools. Knows addresses and files, no settings and no tables."""
+"""Saving and putting back a PostgreSQL database by its own tools. Knows addresses and files, and no settings."""
 
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from . import backup
+from .beats import RESTORED
 from .errors import StartUpError
+from .postgres_server import opened
+
+_VERSION = " TABLE DATA public schema_version "
+_MARK = (
+    b"INSERT INTO beats (name, at) SELECT %s, greatest(%s, 1000000 * (1 + coalesce(max(epoch), 0))) FROM feeds "
+    b"ON CONFLICT (name) DO UPDATE SET at = excluded.at"
+)
 
 
 def save(url: str, target: Path) -> int:
@@ -45,7 +54,30 @@ def check(path: Path, sort: str) -> None:
 
 def put(source: Path, url: str) -> None:
     """Put a checked dump into an empty database, in one transaction."""
-    _run("pg_restore", url, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(source))
+    _restore(source, url)
+
+
+def put_data(source: Path, url: str, now: int) -> None:
+    """As ``put`` for the data, with the mark that it was put back at ``now`` (microseconds, see ``beats.RESTORED``).
+
+    1. Everything but the number of its schema: no service opens such a database.
+    2. The mark, later than any epoch in it, in seconds, so that a clock that was set back makes no old epoch new.
+    3. The number. Cut short before this, the restore has come to nothing and wants an empty database again.
+    """
+    with tempfile.TemporaryDirectory(prefix="companion-restore-") as folder:
+        rest, last = Path(folder) / "rest", Path(folder) / "last"
+        lines = _contents(source).splitlines(keepends=True)
+        rest.write_text("".join(line for line in lines if _VERSION not in line))
+        last.write_text("".join(line for line in lines if _VERSION in line))
+        _restore(source, url, f"--use-list={rest}")
+        with opened(url) as connection:
+            connection.execute(_MARK, (RESTORED, now))
+        _restore(source, url, f"--use-list={last}")
+
+
+def _restore(source: Path, url: str, *more: str) -> None:
+    options = ("--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
+    _run("pg_restore", url, *options, *more, str(source))
 
 
 def _contents(path: Path) -> str:

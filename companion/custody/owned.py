@@ -191,7 +191,8 @@ TABLES = (
 )
 
 UNPROVED = {
-    ("beats", "name"): "names of the service's own heartbeats; nobody's data, written again at the next beat",
+    ("beats", "name"): "names of the service's own heartbeats; nobody's data, written again at the next beat. Without "
+    "`restored`, from a restore to the first start, phones learn of it by `companion epoch raise` or a cursor past the feed",
     ("beats", "at"): "when the service last did something; nobody's data; a time in the future is found by doctor",
     ("plans", "extend_at"): "when the service next works on the plan; that it is null where work remains is found",
     ("nudges", "next_try_at"): "when the service next works on the row; that it is null where work remains is found",

@@ -3,6 +3,7 @@
 ``current`` (0/1) is the only column ever updated and stands outside seal and chain; every other clear column is bound.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
@@ -32,6 +33,12 @@ SKEWED = 300_000_000
 """A phone's clock more than five minutes off, in microseconds."""
 
 _CURRENT = sql(f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND id = :id ORDER BY revision DESC LIMIT 1")
+_AT_ONCE = 50
+_CURRENTS = sql(
+    f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND id IN ({', '.join(f':id{n}' for n in range(_AT_ONCE))}) "
+    "AND NOT EXISTS (SELECT 1 FROM logs AS newer WHERE newer.patient_id = logs.patient_id AND newer.id = logs.id "
+    "AND newer.revision > logs.revision) ORDER BY id, revision"
+)
 _HISTORY = sql(f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND id = :id ORDER BY revision")
 _ADD = sql(
     "INSERT INTO logs (patient_id, at, id, revision, seq, kind, zone, day, source, author_id, recorded_at, skew, deleted, "
@@ -69,8 +76,10 @@ _AS_OF = sql(
 )
 _TO_PURGE = sql(
     "SELECT patient_id FROM logs WHERE recorded_at < :before AND deleted = 1 AND current = 1 "
-    "ORDER BY recorded_at, patient_id LIMIT 1"
+    "ORDER BY recorded_at, patient_id LIMIT :limit"
 )
+_OLDEST = 1_000
+"""Tombstones that one look takes in."""
 _LAST_TO_PURGE = sql(
     "SELECT seq FROM logs WHERE patient_id = :patient AND recorded_at < :before AND deleted = 1 AND current = 1 "
     "ORDER BY seq DESC LIMIT 1"
@@ -206,6 +215,18 @@ def current(tx: Tx, grant: Grant, log_id: UUID) -> wire.Log | None:
     return None if row is None else read(tx, grant, row)
 
 
+def currents(tx: Tx, grant: Grant, log_ids: Sequence[UUID]) -> dict[UUID, wire.Log]:
+    """``current`` of those of some entries that exist, in few statements: on PostgreSQL each is a round trip."""
+    found: dict[UUID, wire.Log] = {}
+    for start in range(0, len(log_ids), _AT_ONCE):
+        some = log_ids[start : start + _AT_ONCE]
+        named = {f"id{n}": some[min(n, len(some) - 1)].bytes for n in range(_AT_ONCE)}
+        for row in tx.all(_CURRENTS, patient=grant.patient.bytes, **named):
+            log = read(tx, grant, row)
+            found[log.id] = log
+    return found
+
+
 def history(tx: Tx, grant: Grant, log_id: UUID) -> list[wire.Log]:
     """Every revision of one entry, oldest first."""
     return [read(tx, grant, row) for row in tx.all(_HISTORY, patient=grant.patient.bytes, id=log_id.bytes)]
@@ -285,10 +306,9 @@ def hashes(tx: Tx, grant: Grant, through: int) -> list[tuple[UUID, int, bytes]]:
     return found
 
 
-def to_purge(tx: Tx, before: int) -> UUID | None:
-    """Somebody whose diary has a tombstone in the feed from before an instant."""
-    row = tx.one(_TO_PURGE, before=before)
-    return None if row is None else UUID(bytes=bytes(row[0]))
+def to_purge(tx: Tx, before: int) -> list[UUID]:
+    """Those whose diaries have the oldest tombstones in the feed from before an instant."""
+    return list(dict.fromkeys(UUID(bytes=bytes(row[0])) for row in tx.all(_TO_PURGE, before=before, limit=_OLDEST)))
 
 
 def purge(tx: Tx, grant: Grant, before: int) -> int | None:

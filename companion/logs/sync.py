@@ -23,16 +23,18 @@ from companion_sdk.wire.frames import PushHead, ReadOp
 
 from ..consent import gate
 from ..consent.gate import Grant
-from ..core import audit, paging
+from ..core import audit, beats, paging
 from ..core.actors import Actor, Caller
 from ..core.clock import micros
 from ..core.db import Tx
 from ..core.errors import NotFound, Problem
+from ..core.vault import KeyMissing, SealBroken
 from ..people import service as people
 from . import changing, pushes, service, store
 from .pushes import Kept
 
 _CONSUMED = frozenset({"applied", "rejected", "gone", "conflict"})
+_FEW = 2
 _MICROSECOND = timedelta(microseconds=1)
 KEPT_FOR = timedelta(days=400)
 """How long a tombstone stays in the feed at least."""
@@ -61,6 +63,7 @@ def push(tx: Tx, actor: Actor, patient: str, head: PushHead, ops: Sequence[ReadO
     chain = audit.lock(tx, grant.patient)
     chain.gathering = True
     desk = _Desk(tx, grant, chain, head)
+    desk.look(ops)
     done: list[Done] = []
     for op in ops:
         done.append(desk.take(op))
@@ -95,6 +98,13 @@ class _Desk:
         self.last = pushes.last_n(tx, grant, head.device)
         self.new: dict[int, Kept] = {}
         self.changes: list[tuple[wire.Log, wire.Log | None]] = []
+
+    def look(self, ops: Sequence[ReadOp]) -> None:
+        """Read what stands under the ids of the new operations, all at once."""
+        ids = list(dict.fromkeys(op.asked.id for op in ops if op.asked is not None and op.n > self.last))
+        if len(ids) > _FEW:
+            self._seen.update(dict.fromkeys(ids))
+            self._seen.update(store.currents(self._tx, self._grant, ids))
 
     def take(self, op: ReadOp) -> Done:
         if op.n <= self.last:
@@ -273,35 +283,67 @@ def still(tx: Tx, actor: Actor, streams: Sequence[tuple[Caller, str]]) -> list[N
 def _for_one(tx: Tx, caller: Caller, patient: str) -> News | None:
     try:
         return news(tx, people.resolve(tx, caller), patient)
-    except Problem:
+    except (Problem, SealBroken, KeyMissing):  # one row that does not open must not make every stream deaf
         return None
 
 
-def purge(tx: Tx, actor: Actor) -> bool:
-    """Take one patient's old tombstones out of the feed (the service itself); whether there was one.
+def to_purge(tx: Tx, actor: Actor) -> list[UUID]:
+    """Patients whose feeds have old tombstones (the service itself); some of them, if there are many."""
+    if actor.role not in ("system", "operator"):
+        raise NotFound
+    return store.to_purge(tx, micros(tx.now - KEPT_FOR))
+
+
+def purge(tx: Tx, actor: Actor, patient: UUID) -> bool:
+    """Take a patient's old tombstones out of the feed (the service itself); whether there was one.
 
     They stay in the history, so their ids never live again; who has not pulled since begins anew.
     """
-    if actor.role not in ("system", "operator"):
-        raise NotFound
-    before = micros(tx.now - KEPT_FOR)
-    patient = store.to_purge(tx, before)
-    if patient is None:
-        return False
     grant = gate.for_operator(tx, actor, patient)
     chain = audit.lock(tx, patient)
-    floor = store.purge(tx, grant, before)
-    if floor is not None:
-        chain.floor = max(chain.floor, floor)
-        audit.save(tx, chain)
+    floor = store.purge(tx, grant, micros(tx.now - KEPT_FOR))
+    if floor is None:
+        return False
+    chain.floor = max(chain.floor, floor)
+    audit.save(tx, chain)
     return True
 
 
-def raise_epoch(tx: Tx, actor: Actor, patient: UUID) -> int:
-    """Tell a patient's devices that the order of changes was put back to an earlier state (operator); the new epoch."""
+class Restored(msgspec.Struct, frozen=True):
+    """A backup was put back: the epoch that follows from it, whose devices must be told, and the mark that says so."""
+
+    epoch: int
+    patients: list[UUID]
+    mark: int
+
+
+def restored(tx: Tx, actor: Actor) -> Restored | None:
+    """Whether the database is a backup whose devices were not told yet (the service itself)."""
+    if actor.role not in ("system", "operator"):
+        raise NotFound
+    mark = beats.last(tx, actor, beats.RESTORED)
+    return None if mark is None else Restored(mark // 1_000_000, audit.everybody(tx), mark)
+
+
+def everybody(tx: Tx, actor: Actor) -> list[UUID]:
+    """Every patient who has a diary (operator)."""
+    if actor.role not in ("system", "operator"):
+        raise NotFound
+    return audit.everybody(tx)
+
+
+def raise_epoch(tx: Tx, actor: Actor, patient: UUID, epoch: int | None = None) -> int:
+    """Tell a patient's devices that the order of changes was put back to an earlier state (operator); the new epoch.
+
+    A number that nobody has: the seconds since 1970. The next one may have been given out in the time that was taken back,
+    and a device that got it there would take what it has for complete. Raising to the ``epoch`` of a restore again is the
+    same as once.
+    """
     if actor.role not in ("system", "operator"):
         raise NotFound
     chain = audit.lock(tx, patient)
-    chain.epoch += 1
-    audit.save(tx, chain)
+    wanted = max(chain.epoch + 1, micros(tx.now) // 1_000_000) if epoch is None else epoch
+    if wanted > chain.epoch:
+        chain.epoch = wanted
+        audit.save(tx, chain)
     return chain.epoch

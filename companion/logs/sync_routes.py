@@ -101,9 +101,16 @@ async def stream(request: Request, patient: FromPath[str]) -> Stream:
 async def watch(request: Request, patient: str) -> AsyncIterator[bytes]:
     """The events of one stream, once it is sure that the caller may have it."""
     found = await request.read(sync.news, patient)
+    if request.exchange.method == "HEAD":  # its headers are all of it: nothing would end the wait for a body
+        return _nothing()
     told = request.headers.get("last-event-id", "")
     seen = int(told) if told.isascii() and told.isdigit() and len(told) <= 16 else -1
     return request.site.live.watch(request.exchange.caller, patient, found.patient, found.newest, seen)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 handlers = [push, pull, digest, stream]

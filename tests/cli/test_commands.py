@@ -19,7 +19,9 @@ from companion import settings
 from companion.commands import options
 from companion.running import Running
 
-NAMES = "demo serve worker migrate backup restore verify import bench openapi doctor clinic clinician patient invite token"
+NAMES = (
+    "demo serve worker migrate backup restore epoch verify import bench openapi doctor clinic clinician patient invite token"
+)
 
 
 def every_command() -> list[tuple[str, click.Command]]:

@@ -19,6 +19,9 @@ from companion.core.lines import Lines
 from companion.custody.owned import TABLES
 from companion.people import service as people
 
+NEWER = {"pushes"}
+"""Tables that version 1 did not have."""
+
 
 @pytest.fixture
 def first(tmp_path: Path) -> Cli:
@@ -33,7 +36,7 @@ def test_every_row_of_version_1_opens(first: Cli) -> None:
     report = first.json("verify")
     assert report["ok"], report["faults"]
     assert report["patients"] == 2
-    assert all(report["rows"].values()), "it holds a row of every table"
+    assert {name for name, count in report["rows"].items() if not count} == NEWER, "it holds a row of every table of its own"
 
 
 async def test_ana_reads_what_she_wrote_in_version_1(first: Cli) -> None:
@@ -70,7 +73,7 @@ def test_what_is_kept_is_small_and_is_all_that_is_kept() -> None:
 
 def test_the_first_byte_of_every_proof_says_version_1(first: Cli, tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "companion.db")
-    for table in TABLES:
+    for table in [table for table in TABLES if table.name not in NEWER]:
         for column in (table.proof, *(["link"] if table.chained else [])):
             found = connection.execute(f"SELECT DISTINCT substr({column}, 1, 1) FROM {table.name}").fetchall()
             assert found == [(b"\x01",)], (table.name, column)

@@ -227,6 +227,16 @@ def test_a_lock_that_is_never_let_go_is_told(tmp_path, monkeypatch):
         diary.record(Mood(mood=4))
 
 
+def test_a_lock_is_on_the_file_that_stands_there_now(tmp_path):
+    """Whoever waited while a sign-out took the file away does not hold a lock that nobody else sees."""
+    waiting = FileLock(tmp_path / "ana.diary-lock")
+    (tmp_path / "ana.diary-lock").unlink()
+    waiting.acquire_fresh()
+    assert (tmp_path / "ana.diary-lock").exists()
+    waiting.release()
+    waiting.close()
+
+
 # signing out
 
 
@@ -252,6 +262,14 @@ def test_signing_out_does_not_lose_what_was_not_sent(phone, fake, ana):
     assert phone.diary.unsent == 1
     phone.diary.sign_out(discard_unsent=True)
     assert not phone.path.exists()
+
+
+def test_without_a_client_signing_out_does_not_lose_anything_either(tmp_path):
+    with Diary(tmp_path / "ana.diary", zone=ZONE) as diary:
+        diary.record(Note(text="a"))
+        with pytest.raises(UnsentEntries):
+            diary.sign_out()
+        assert diary.unsent == 1
 
 
 def test_signing_out_does_not_lose_what_needs_attention(phone, fake, ana):

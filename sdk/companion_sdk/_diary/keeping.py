@@ -48,6 +48,8 @@ class Keeper:
         self._stopped = threading.Event()
         self._wanted = threading.Event()
         self._back = threading.Event()
+        self._asked = False
+        self._hint: Changed | None = None
         self._lost = False
         self._hints: Hints[Changed] | None = None
         self._threads = [
@@ -63,6 +65,7 @@ class Keeper:
 
     def wake(self) -> None:
         """Something happened that a sync should carry."""
+        self._asked = True
         self._wanted.set()
 
     def stop(self) -> None:
@@ -77,6 +80,7 @@ class Keeper:
 
     def _keep(self) -> None:
         while not self._stopped.is_set():
+            self._asked, self._hint = False, None
             self._wanted.clear()
             self._back.clear()
             token = self._work.state.token
@@ -84,13 +88,22 @@ class Keeper:
             if failure is None:
                 self._pace.went_well()
                 if not more:
-                    self._wanted.wait(IDLE)
-                    self._stopped.wait(DEBOUNCE)
+                    self._until_wanted()
             elif needs_sign_in(failure):
                 self._until_another(token)
             else:
                 self._lose(failure)
                 self._work.clock.wait(self._back, self._pace.after(failure))
+
+    def _until_wanted(self) -> None:
+        """Wait for something to do. The hint of what this device just sent may come before the sync that sent it has ended."""
+        while not self._stopped.is_set():
+            woken = self._wanted.wait(IDLE)
+            self._stopped.wait(DEBOUNCE)
+            hint = self._hint
+            if not woken or self._asked or hint is None or self._work.news(hint):
+                return
+            self._wanted.clear()
 
     def _try(self) -> tuple[Exception | None, bool]:
         """One sync: what went wrong, and whether there is more to do at once."""
@@ -135,8 +148,9 @@ class Keeper:
                 if self._lost:
                     self._lost = False
                     self._back.set()
-                    self._wanted.set()
+                    self.wake()
                 elif self._work.news(hint):
+                    self._hint = hint
                     self._wanted.set()
 
 

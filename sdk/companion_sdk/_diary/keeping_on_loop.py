@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from companion_sdk._call import State
@@ -42,6 +41,8 @@ class AsyncKeeper:
         self._pace = Pace(work.clock.random)
         self._wanted = asyncio.Event()
         self._back = asyncio.Event()
+        self._asked = False
+        self._hint: Changed | None = None
         self._lost = False
         self._hints: AsyncHints[Changed] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -56,6 +57,7 @@ class AsyncKeeper:
 
     def wake(self) -> None:
         """Something happened that a sync should carry."""
+        self._asked = True
         self._wanted.set()
 
     async def stop(self) -> None:
@@ -66,6 +68,7 @@ class AsyncKeeper:
 
     async def _keep(self) -> None:
         while True:
+            self._asked, self._hint = False, None
             self._wanted.clear()
             self._back.clear()
             token = self._work.state.token
@@ -73,14 +76,25 @@ class AsyncKeeper:
             if failure is None:
                 self._pace.went_well()
                 if not more:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._wanted.wait(), IDLE)
-                    await asyncio.sleep(DEBOUNCE)
+                    await self._until_wanted()
             elif needs_sign_in(failure):
                 await self._until_another(token)
             else:
                 await self._lose(failure)
                 await self._until_back(self._pace.after(failure))
+
+    async def _until_wanted(self) -> None:
+        """Wait for something to do. The hint of what this device just sent may come before the sync that sent it has ended."""
+        woken = True
+        while woken:
+            try:
+                await asyncio.wait_for(self._wanted.wait(), IDLE)
+            except TimeoutError:
+                woken = False
+            await asyncio.sleep(DEBOUNCE)
+            if self._asked or self._hint is None or self._work.news(self._hint):
+                return
+            self._wanted.clear()
 
     async def _try(self) -> tuple[Exception | None, bool]:
         """One sync: what went wrong, and whether there is more to do at once."""
@@ -133,8 +147,9 @@ class AsyncKeeper:
                 if self._lost:
                     self._lost = False
                     self._back.set()
-                    self._wanted.set()
+                    self.wake()
                 elif self._work.news(hint):
+                    self._hint = hint
                     self._wanted.set()
 
 

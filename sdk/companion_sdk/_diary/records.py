@@ -33,7 +33,7 @@ class Place(msgspec.Struct, frozen=True):
     """How far the mirror has come: the pull cursor, the service's epoch, the generation of whole rows.
 
     ``acks`` counts the answers to pushes that were taken in during a walk: a page that was asked for before one of them
-    may show what stood before it. ``restored``: the service was once put back to an earlier state, so that another device may
+    may show what stood before it. ``restored``: the service was once put back to an earlier state, so another device may
     bring back what was deleted here.
     """
 
