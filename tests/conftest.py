@@ -17,6 +17,7 @@ from support import locks, servers
 from support.clocks import ManualClock
 from support.engines import Engine, engines
 from support.first_event import FirstEvent
+from support.told import TOLD, Summary
 
 from companion import running, settings
 from companion.core.clock import Clock, SystemClock
@@ -34,6 +35,32 @@ def pytest_report_header() -> str:
     names = ("litestar", "msgspec", "aiosqlite", "apscheduler", "uvicorn", "psycopg")
     engines = f"SQLite {sqlite3.sqlite_version}, PostgreSQL {servers.version()}, "
     return engines + ", ".join(f"{name} {version(name)}" for name in names)
+
+
+_summary = Summary()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _summary.see(report)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Conformance that differs between backends fails the run; told by the process that heard of all tests."""
+    alone = not hasattr(session.config, "workerinput")
+    if alone and _summary.uneven and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in _summary.told():
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[object], None]:
+    """Say a count or a time at the end of the run."""
+    return lambda line: record_property(TOLD, line)
 
 
 @pytest.fixture(scope="session")

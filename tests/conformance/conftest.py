@@ -1,8 +1,8 @@
 """Every test of this folder runs against the fake service and against the real one on both databases; the counts are told
-at the end and must be equal.
+at the end and must be equal (``support.told``).
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ HERE = Path(__file__).parent
 BACKENDS = ("fake", "sqlite", "postgres")
 ENGINES: dict[str, Callable[..., Engine]] = {"sqlite": sqlite, "postgres": postgres}
 
-_passed: Counter[str] = Counter()
 _chosen: dict[str, set[str]] = defaultdict(set)
 
 
@@ -67,32 +66,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if (name := _backend(item)) is not None:
             _chosen[name].add(item.nodeid.replace(f"[{name}", "["))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    report = yield
-    if report.when == "call" and report.passed and (name := _backend(item)) is not None:
-        _passed[name] += 1
-    return report
-
-
-def _uneven() -> bool:
-    """Whether a test was chosen for one backend and not for another that was chosen too, or did not pass on all."""
-    counts = {(len(tests), _passed[name]) for name, tests in _chosen.items()}
-    return len(counts) > 1
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if _uneven() and session.exitstatus == pytest.ExitCode.OK and not session.config.option.collectonly:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if _passed:
-        told = ", ".join(f"{name} {_passed[name]} of {len(_chosen[name])}" for name in BACKENDS if name in _chosen)
-        terminalreporter.write_line(f"conformance: {told}{': NOT THE SAME' if _uneven() else ''}", red=_uneven())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def test_a_diary_on_her_phone(
 
 
 def test_a_record_and_a_sync_take_milliseconds(
-    companion_diary: sdk.Diary, companion: sdk.Companion, capsys: pytest.CaptureFixture[str]
+    companion_diary: sdk.Diary, companion: sdk.Companion, say: Callable[[object], None]
 ) -> None:
     companion_diary.sync()
     took: dict[str, list[float]] = {"record and sync": [], "record online": []}
@@ -82,8 +83,7 @@ def test_a_record_and_a_sync_take_milliseconds(
         companion.logs.record(Mood(mood=1 + value % 5))
         took["record online"].append((time.perf_counter() - began) * 1000)
     medians = {name: sorted(times)[len(times) // 2] for name, times in took.items()}
-    with capsys.disabled():
-        print("\nwith the fake: " + ", ".join(f"{name} {median:.1f} ms" for name, median in medians.items()))
+    say("with the fake: " + ", ".join(f"{name} {median:.1f} ms" for name, median in medians.items()))
     assert medians["record and sync"] < 100
     assert medians["record online"] < 10
 

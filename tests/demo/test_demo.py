@@ -45,13 +45,13 @@ def tell() -> tuple[int, dict[str, Any]]:
     return result.return_value, json.loads(result.stdout)
 
 
-def test_every_promise_holds() -> None:
+def test_every_promise_holds(say: Callable[[object], None]) -> None:
     code, told = tell()
     assert (code, told["broken"]) == (0, [])
     assert [tick["name"] for tick in told["ticks"]] == [*ticks.ON_STAGE, *ticks.BESIDE]
     assert sum(tick["seconds"] for tick in told["ticks"]) < 30
     stored = int(told["ticks"][0]["seen"].split()[0])
-    print(f"\ndemo: {stored} entries, {len(told['ticks'])} promises, {sum(one['seconds'] for one in told['ticks']):.1f} s")
+    say(f"demo: {stored} entries, {len(told['ticks'])} promises, {sum(one['seconds'] for one in told['ticks']):.1f} s")
     assert stored > 900
 
 
@@ -203,7 +203,7 @@ async def visit(known: dict[str, Any]) -> None:
         assert (await client.get("/v1/patients/me/plans")).json() == {"items": []}
 
 
-async def test_it_stays_up_to_be_tried_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_it_stays_up_to_be_tried_and_leaves_nothing_behind(tmp_path: Path, say: Callable[[object], None]) -> None:
     credentials = tmp_path / "credentials.json"
     credentials.write_text("of an earlier demo")
     began = time.monotonic()
@@ -220,7 +220,7 @@ async def test_it_stays_up_to_be_tried_and_leaves_nothing_behind(tmp_path: Path)
         told = b""
         while b"Ctrl-C" not in told:
             told += await asyncio.wait_for(process.stdout.readline(), 40)
-        print(f"\ndemo: ready in {ready:.1f} s, told in {time.monotonic() - began:.1f} s")
+        say(f"demo: ready in {ready:.1f} s, told in {time.monotonic() - began:.1f} s")
         ana, cleo, dan = known["ana"], known["cleo"], known["dan"]
         path = f"{known['base_url']}/v1/patients/{ana['patient_id']}/trends"
         async with httpx2.AsyncClient() as client:

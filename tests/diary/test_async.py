@@ -232,7 +232,7 @@ async def test_nothing_of_the_file_is_done_on_the_loop(tmp_path, monkeypatch):
     assert here not in seen
 
 
-async def test_the_loop_goes_on_while_a_diary_is_opened_and_written(tmp_path):
+async def test_the_loop_goes_on_while_a_diary_is_opened_and_written(tmp_path, say):
     longest, last, done = 0.0, asyncio.get_running_loop().time(), False
 
     async def tick() -> None:
@@ -248,7 +248,7 @@ async def test_the_loop_goes_on_while_a_diary_is_opened_and_written(tmp_path):
         assert len(await diary.entries()) == 50
     done = True
     await ticking
-    print(f"the loop stood still for at most {longest * 1000:.1f} ms")
+    say(f"the loop stood still for at most {longest * 1000:.1f} ms")
 
 
 async def test_a_diary_that_was_never_opened_says_so(tmp_path):

@@ -225,7 +225,7 @@ def compare(client: Companion, log: Path, doubtful: int) -> None:
     assert [one.revision for one in stored if one.revision > 2] == []
 
 
-def test_a_phone_killed_at_random_moments_loses_and_doubles_nothing(served, tmp_path, full):
+def test_a_phone_killed_at_random_moments_loses_and_doubles_nothing(served, tmp_path, full, say):
     kills, chance = 200 if full else 8, random.Random(7)
     client = served.patient("Ana")
     path, log = tmp_path / "ana.diary", tmp_path / "log"
@@ -242,7 +242,7 @@ def test_a_phone_killed_at_random_moments_loses_and_doubles_nothing(served, tmp_
         check(path)
     assert start(path, served, client._link.state.token, log, 1, "last").wait(60) == 0
     compare(client, log, kills)
-    print(f"{kills} kills, {len(told(log)[0])} entries, each once")
+    say(f"{kills} kills, {len(told(log)[0])} entries, each once")
 
 
 def test_two_processes_share_one_file(served, tmp_path):

@@ -129,7 +129,7 @@ def test_the_names_of_the_diary_are_the_lazy_ones():
     assert set(diary.__all__) == companion_sdk._LATER
 
 
-def test_a_record_takes_little_also_while_a_sync_runs(fake, ana, tmp_path, full):
+def test_a_record_takes_little_also_while_a_sync_runs(fake, ana, tmp_path, full, say):
     """Printed, not asserted against the machine: a median of 5 ms, and 10 ms at the 99th percentile during a sync."""
     with fake.client(ana) as client, Diary(tmp_path / "ana.diary", client) as diary:
         alone = timed(diary, 200)
@@ -149,7 +149,7 @@ def test_a_record_takes_little_also_while_a_sync_runs(fake, ana, tmp_path, full)
         thread.join()
     for name, times in (("alone", alone), ("while syncing", busy)):
         cuts = statistics.quantiles(times, n=100)
-        print(f"record {name}: median {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms")
+        say(f"record {name}: median {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms")
     assert statistics.median(alone) < 100
 
 

@@ -370,7 +370,7 @@ def test_a_service_that_cannot_now_is_in_the_report(phone, fake, word, kind):
     assert report.unsent == 1
 
 
-def test_seventy_two_hours_offline_and_a_network_that_loses_a_third_of_everything(phones, fake, ana, agree):
+def test_seventy_two_hours_offline_and_a_network_that_loses_a_third_of_everything(phones, fake, ana, agree, say):
     phone = phones("basement")
     phone.network.go_offline()
     for _ in range(300):
@@ -390,7 +390,7 @@ def test_seventy_two_hours_offline_and_a_network_that_loses_a_third_of_everythin
     assert {log.revision for log in fake.entries(ana)} == {1}
     phone.network.heal()
     agree(phone)
-    print(f"300 entries once, by {syncs} syncs, {dict(phone.network.counts)}")
+    say(f"300 entries once, by {syncs} syncs, {dict(phone.network.counts)}")
 
 
 def test_a_second_import_changes_nothing(phone, fake, ana, agree):

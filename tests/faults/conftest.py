@@ -82,11 +82,6 @@ def verified(engine: Engine) -> Callable[[], Awaitable[custody.Report]]:
 
 
 @pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Print a line of counts past the capture, so that a run shows what it did."""
-
-    def line(**counts: Any) -> None:
-        with capsys.disabled():
-            print("\n  " + json.dumps(counts, default=str), end="")
-
-    return line
+def tell(say: Callable[[object], None]) -> Callable[..., None]:
+    """Say counts at the end of the run."""
+    return lambda **counts: say(json.dumps(counts, default=str))

@@ -154,7 +154,7 @@ def slow(seconds: float) -> Callable[[], Awaitable[None]]:
     return lambda: asyncio.sleep(seconds)
 
 
-async def test_two_workers_and_a_server_send_each_once(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_two_workers_and_a_server_send_each_once(scene: Scene, say: Callable[[object], None]) -> None:
     scene.hook.before = slow(0.05)
     await scene.park()
     async with AsyncExitStack() as stack:
@@ -166,18 +166,17 @@ async def test_two_workers_and_a_server_send_each_once(scene: Scene, capsys: pyt
         took = SystemClock().monotonic() - begun
         senders = scene.senders([server, *workers])
     hits = Counter(scene.hook.names)
-    with capsys.disabled():
-        print(
-            f"\n{scene.count} due, two workers and a server: {hits.total()} hits of {len(hits)} nudges "
-            f"from {len(senders)} processes in {took:.1f} s"
-        )
+    say(
+        f"{scene.count} due, two workers and a server: {hits.total()} hits of {len(hits)} nudges "
+        f"from {len(senders)} processes in {took:.1f} s"
+    )
     assert hits.total() == len(hits) == scene.count
     assert len(senders) >= 2
     assert {nudge["attempts"] for nudge in sent} == {1}
     assert scene.hook.forged == 0
 
 
-async def test_a_worker_killed_in_the_middle_loses_none(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_worker_killed_in_the_middle_loses_none(scene: Scene, say: Callable[[object], None]) -> None:
     scene.hook.before = slow(0.15)
     options = {**scene.options, "nudge_lease": 3}
     await scene.park()
@@ -194,11 +193,10 @@ async def test_a_worker_killed_in_the_middle_loses_none(scene: Scene, capsys: py
     hits = Counter(scene.hook.names)
     twice = hits.total() - len(hits)
     again = sum(nudge["attempts"] > 1 for nudge in sent)
-    with capsys.disabled():
-        print(
-            f"\n{scene.count} due, one of two workers and a server killed after {before} hits: "
-            f"{scene.count - len(hits)} lost, {again} taken over, {twice} twice"
-        )
+    say(
+        f"{scene.count} due, one of two workers and a server killed after {before} hits: "
+        f"{scene.count - len(hits)} lost, {again} taken over, {twice} twice"
+    )
     assert len(hits) == scene.count
     assert twice <= MOST_TWICE
     assert again > 0

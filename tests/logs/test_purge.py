@@ -219,6 +219,10 @@ async def test_the_history_still_answers_and_the_id_never_lives_again(cast: Cast
     assert [(one["outcome"], one["revision"], one["seq"]) for one in results] == [("gone", 2, seq)] * 5
     assert (await phone.walk())[0] == []
     assert (await ana.get("/v1/patients/me/logs")).json()["items"] == []
+    several = [phone.op(note("new")) for _ in range(3)]
+    results = await phone.push(*several, phone.op(note("again"), gone))
+    assert [one["outcome"] for one in results] == ["applied"] * 3 + ["gone"], "among others it is looked up with them"
+    assert results[-1]["seq"] == seq
     await sound(cast)
 
 

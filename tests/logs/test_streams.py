@@ -416,7 +416,7 @@ async def test_what_another_process_does_is_told_within_a_second(cast: Cast, oth
             assert await over.end(1) < 1
 
 
-async def test_two_hundred_streams_cost_little(cast: Cast, other: Server, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_two_hundred_streams_cost_little(cast: Cast, other: Server, say: Callable[[object], None]) -> None:
     ana = cast.ana
     tokens = [await cast.running.db.write(OPERATOR, people.operator_token, ana.id, None, 1) for _ in range(20)]
     watched = psutil.Process(other.process.pid)
@@ -433,10 +433,7 @@ async def test_two_hundred_streams_cost_little(cast: Cast, other: Server, capsys
         await asyncio.gather(*(ear.until(2, 2) for ear in ears))
         told = max(ear.times[-1] for ear in ears) - began
         assert {ear.hints[-1] for ear in ears} == {seq}
-    with capsys.disabled():
-        print(
-            f"\n  200 streams: {grown / 1024:.0f} KiB each, {idle:.1%} of a CPU when idle, all told in {told * 1000:.0f} ms"
-        )
+    say(f"200 streams: {grown / 1024:.0f} KiB each, {idle:.1%} of a CPU when idle, all told in {told * 1000:.0f} ms")
     assert grown < 200 * 1024
     assert told < 1
 

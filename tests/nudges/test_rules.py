@@ -212,7 +212,7 @@ def some_plan(random: Random, around: date) -> wire.PlanIn:
     return plan(*times, **changes)
 
 
-def test_next_due_agrees_with_another_library(request: pytest.FixtureRequest):
+def test_next_due_agrees_with_another_library(request: pytest.FixtureRequest, say):
     full = bool(request.config.getoption("--full", default=False))
     count = FULL_CASES if full else CASES
     random = Random(20260308)
@@ -231,7 +231,7 @@ def test_next_due_agrees_with_another_library(request: pytest.FixtureRequest):
         expected = next_due_by_looking(made, zone, after)
         never += expected is None
         assert next_due(made, zone, after) == expected, (zone, made, after)
-    print(f"\nnext_due: {count:,} random cases equal to whenever, {near:,} near a clock change, {never:,} never due")
+    say(f"next_due: {count:,} random cases equal to whenever, {near:,} near a clock change, {never:,} never due")
     assert near > count / 4
 
 

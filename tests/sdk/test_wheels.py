@@ -96,19 +96,17 @@ def milliseconds(python: Path, program: str) -> float:
     return statistics.median(took)
 
 
-def test_the_sdk_alone_is_small(alone, capsys):
+def test_the_sdk_alone_is_small(alone, say):
     packages = [one["name"] for one in json.loads(done(UV, "pip", "list", "--format", "json", "--python", alone))]
     size = sum(path.stat().st_size for path in (alone.parents[1] / "lib").rglob("*") if path.is_file())
-    with capsys.disabled():
-        print(f"\nSDK alone: {len(packages)} packages, {size / 2**20:.1f} MiB installed and compiled")
+    say(f"SDK alone: {len(packages)} packages, {size / 2**20:.1f} MiB installed and compiled")
     assert len(packages) <= MOST_PACKAGES, packages
     assert size <= MOST_BYTES
 
 
-def test_the_sdk_alone_is_quick_to_import(alone, capsys):
+def test_the_sdk_alone_is_quick_to_import(alone, say):
     above = milliseconds(alone, "import companion_sdk") - milliseconds(alone, "pass")
-    with capsys.disabled():
-        print(f"\nimport companion_sdk: {above:.0f} ms above bare (aim {AIM_MILLISECONDS})")
+    say(f"import companion_sdk: {above:.0f} ms above bare (aim {AIM_MILLISECONDS})")
     assert above <= MOST_MILLISECONDS
 
 

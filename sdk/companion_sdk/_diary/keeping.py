@@ -96,14 +96,14 @@ class Keeper:
                 self._work.clock.wait(self._back, self._pace.after(failure))
 
     def _until_wanted(self) -> None:
-        """Wait for something to do. The hint of what this device just sent may come before the sync that sent it has ended."""
+        """Wait for something to do. The hint of what this device sent may come before the sync that sent it has ended."""
         while not self._stopped.is_set():
             woken = self._wanted.wait(IDLE)
             self._stopped.wait(DEBOUNCE)
+            self._wanted.clear()
             hint = self._hint
             if not woken or self._asked or hint is None or self._work.news(hint):
                 return
-            self._wanted.clear()
 
     def _try(self) -> tuple[Exception | None, bool]:
         """One sync: what went wrong, and whether there is more to do at once."""

@@ -84,7 +84,7 @@ class AsyncKeeper:
                 await self._until_back(self._pace.after(failure))
 
     async def _until_wanted(self) -> None:
-        """Wait for something to do. The hint of what this device just sent may come before the sync that sent it has ended."""
+        """Wait for something to do. The hint of what this device sent may come before the sync that sent it has ended."""
         woken = True
         while woken:
             try:
@@ -92,9 +92,9 @@ class AsyncKeeper:
             except TimeoutError:
                 woken = False
             await asyncio.sleep(DEBOUNCE)
+            self._wanted.clear()
             if self._asked or self._hint is None or self._work.news(self._hint):
                 return
-            self._wanted.clear()
 
     async def _try(self) -> tuple[Exception | None, bool]:
         """One sync: what went wrong, and whether there is more to do at once."""
