@@ -125,11 +125,17 @@ def take_in(tx: Tx, used: Place, page: Page) -> None:
     tx.put(msgspec.structs.replace(used, cursor=page.cursor, walk=walk))
 
 
-def acknowledged(tx: Tx) -> None:
-    """Answers to a push were taken in: a page of a walk that was asked for before them is asked for again."""
-    place = tx.get(Place)
-    if place is not None and place.walk is not None:
-        tx.put(msgspec.structs.replace(place, acks=place.acks + 1))
+def acknowledged(tx: Tx, epoch: int) -> None:
+    """Answers to a push were taken in, of a service in this ``epoch``: where none is known yet, what it holds is of this one.
+
+    A page of a walk that was asked for before them is asked for again.
+    """
+    before = tx.get(Place) or Place()
+    place = before if before.epoch is not None else msgspec.structs.replace(before, epoch=epoch)
+    if place.walk is not None:
+        place = msgspec.structs.replace(place, acks=place.acks + 1)
+    if place != before:
+        tx.put(place)
 
 
 def _newer(tx: Tx, place: Place, stands: dict[UUID, Row], changes: Iterable[tuple[Envelope, bytes]]) -> Iterator[Row]:

@@ -112,7 +112,7 @@ def settle(tx: Tx, batch: Batch, results: Sequence[PushResult], facts: Facts, ep
             break
         desk.take(result)
     mirror.put(tx, desk.rows.values())
-    mirror.acknowledged(tx)
+    mirror.acknowledged(tx, epoch)
     return desk.done
 
 
