@@ -126,7 +126,7 @@ def take_in(tx: Tx, used: Place, page: Page) -> None:
 
 
 def acknowledged(tx: Tx, epoch: int) -> None:
-    """Answers to a push were taken in, of a service in this ``epoch``: where none is known yet, what it holds is of this one.
+    """Answers to a push were taken in, of a service in this ``epoch``: where none is known yet, it is the one.
 
     A page of a walk that was asked for before them is asked for again.
     """
