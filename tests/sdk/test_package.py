@@ -23,8 +23,8 @@ MOST_PACKAGES = 9
 
 
 def milliseconds(code: str) -> float:
-    """Median of nine runs of the interpreter."""
-    watch = f"import time; began = time.perf_counter(); {code}; print((time.perf_counter() - began) * 1000)"
+    """Median of nine runs of the interpreter, in processor time: other tests run beside this one."""
+    watch = f"import time; began = time.process_time(); {code}; print((time.process_time() - began) * 1000)"
     runs = [subprocess.run([sys.executable, "-I", "-c", watch], capture_output=True, check=True) for _ in range(9)]
     return statistics.median(float(run.stdout) for run in runs)
 
@@ -35,8 +35,10 @@ def modules(code: str) -> set[str]:
     return set(json.loads(run.stdout))
 
 
-def test_the_import_is_light():
-    assert milliseconds("import companion_sdk") <= MOST_MILLISECONDS
+def test_the_import_is_light(say):
+    took = milliseconds("import companion_sdk")
+    say(f"import companion_sdk: {took:.0f} ms of processor time")
+    assert took <= MOST_MILLISECONDS
 
 
 def test_the_import_brings_no_http_client_and_nothing_of_the_server():
