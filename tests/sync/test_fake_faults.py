@@ -1,0 +1,35 @@
+"""Faults seeded in the fake service and in ``Diary`` are caught: the nine that the issue names, and more by ``--full``."""
+
+from collections.abc import Callable
+
+import pytest
+from support import sync_faults
+from support.sync_driven import driven
+from support.sync_faults import Fault
+from support.sync_machine import SyncMachine
+from support.sync_running import caught
+from support.sync_services import InMemory
+
+Say = Callable[[object], None]
+
+MOST = 500
+"""Histories within which a fault must show; most do within a dozen."""
+
+
+@pytest.mark.parametrize("fault", sync_faults.NINE, ids=lambda fault: fault.__name__)
+def test_a_fault_is_caught(fault: Fault, chosen: int, say: Say) -> None:
+    _caught(fault, chosen, say)
+
+
+def test_more_faults_are_caught(full: bool, chosen: int, say: Say) -> None:
+    """In CI the quickest of them."""
+    for fault in sync_faults.MORE if full else sync_faults.MORE[-1:]:
+        _caught(fault, chosen, say)
+
+
+def _caught(fault: Fault, chosen: int, say: Say) -> None:
+    with pytest.MonkeyPatch.context() as patch, driven(SyncMachine, InMemory) as machine:
+        fault(patch)
+        ran = caught(machine, MOST, chosen)
+    assert ran.failure is not None, f"{fault.__name__}: {ran}"
+    say(f"sync, Diary and fake, fault {fault.__name__}: history {ran.histories}, {ran.seconds:.1f} s: {ran.failure[:60]}")
