@@ -96,7 +96,11 @@ async def start(
     nudging: Nudging | None = None
     try:
         nudging = Nudging(settings, db, clock, lines) if settings.scheduler else None
-        live = Live(lambda streams: db.read(System("streams"), sync.still, streams), CHANGED)
+        live = Live(
+            lambda streams: db.read(System("streams"), sync.still, streams),
+            CHANGED,
+            lambda error: lines.failure("streams", error),
+        )
         site = Site(settings, db, clock, lines, live, None if nudging is None else nudging.scheduler.pulse)
         listening = listening or bind(settings.host, settings.port)
         http = _Server(server.config(app.serve_on(site), settings))

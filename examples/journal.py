@@ -10,8 +10,8 @@
     journal.py refused                             words that the service did not take; --discard lets go of them
     journal.py sign-out
 
-Needs COMPANION_URL. JOURNAL names the file (journal.db); with JOURNAL_PASSPHRASE it is sealed, for which
-``companion-sdk[sealed]`` must be installed. A phone would keep the token in its key store.
+Needs COMPANION_URL; JOURNAL_ZONE where the machine is set to UTC. JOURNAL names the file (journal.db); with JOURNAL_PASSPHRASE
+it is sealed, for which ``companion-sdk[sealed]`` must be installed. A phone would keep the token in its key store.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> int:
     token = TOKEN.read_text() if TOKEN.exists() else None
     with (
         Companion(os.environ["COMPANION_URL"], token=token, deadline=10) as client,
-        Diary(FILE, client, passphrase=os.environ.get("JOURNAL_PASSPHRASE")) as diary,
+        Diary(FILE, client, zone=os.environ.get("JOURNAL_ZONE"), passphrase=os.environ.get("JOURNAL_PASSPHRASE")) as diary,
     ):
         body = body_of(asked, diary)
         if body is not None:

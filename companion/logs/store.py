@@ -67,7 +67,8 @@ _CHANGES = sql(
 )
 _NEWEST = sql("SELECT seq FROM logs WHERE patient_id = :patient AND current = 1 ORDER BY seq DESC LIMIT 1")
 _NEWEST_OF_KIND = sql(
-    "SELECT seq FROM logs WHERE patient_id = :patient AND kind = :kind AND current = 1 ORDER BY seq DESC LIMIT 1"
+    "SELECT seq FROM logs WHERE patient_id = :patient AND seq > :after AND kind = :kind AND current = 1 "
+    "ORDER BY seq DESC LIMIT 1"
 )
 _AS_OF = sql(
     f"SELECT {COLUMNS} FROM logs WHERE patient_id = :patient AND seq <= :through AND deleted = 0 AND NOT EXISTS (SELECT 1 "
@@ -285,13 +286,15 @@ def changes(tx: Tx, grant: Grant, seq: int, limit: int) -> list[wire.Log | int]:
     return [read(tx, grant, row) if row[5] in grant.categories else int(row[4]) for row in rows]
 
 
-def newest(tx: Tx, grant: Grant, kind: str | None) -> int:
-    """The ``seq`` of the newest change, of a kind if one is named; 0 without any."""
-    row = (
-        tx.one(_NEWEST, patient=grant.patient.bytes)
-        if kind is None
-        else tx.one(_NEWEST_OF_KIND, patient=grant.patient.bytes, kind=kind)
-    )
+def newest(tx: Tx, grant: Grant) -> int:
+    """The ``seq`` of the newest change of any kind; 0 without any."""
+    row = tx.one(_NEWEST, patient=grant.patient.bytes)
+    return 0 if row is None else int(row[0])
+
+
+def newest_of(tx: Tx, grant: Grant, kind: str, after: int) -> int:
+    """The ``seq`` of the newest change of a kind after another one; 0 without any."""
+    row = tx.one(_NEWEST_OF_KIND, patient=grant.patient.bytes, kind=kind, after=after)
     return 0 if row is None else int(row[0])
 
 

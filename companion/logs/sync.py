@@ -36,6 +36,8 @@ from .pushes import Kept
 _CONSUMED = frozenset({"applied", "rejected", "gone", "conflict"})
 _FEW = 2
 _MICROSECOND = timedelta(microseconds=1)
+RECENT = 1_000
+"""Changes that a stream of some kinds looks back through when it is opened."""
 KEPT_FOR = timedelta(days=400)
 """How long a tombstone stays in the feed at least."""
 
@@ -75,7 +77,7 @@ def push(tx: Tx, actor: Actor, patient: str, head: PushHead, ops: Sequence[ReadO
         pushes.add(tx, grant, head.device, list(desk.new.values()))
     changing.tell(tx, grant, desk.changes)
     return Outcomes(
-        done=[_as_shown(tx, actor, grant, one) for one in done],
+        done=[_as_shown(tx, actor, grant, one) for one in _each_shown_once(done)],
         last_n=desk.last,
         epoch=chain.epoch,
         now=tx.now,
@@ -188,6 +190,15 @@ def _flagged(ops: Sequence[ReadOp], done: Sequence[Done]) -> bool:
     return False
 
 
+def _each_shown_once(done: Sequence[Done]) -> list[Done]:
+    """Only the last conflict on an entry carries what stands in its way: a small push must not ask for much."""
+    last = {one.current.id: place for place, one in enumerate(done) if one.current is not None}
+    return [
+        one if one.current is None or last[one.current.id] == place else msgspec.structs.replace(one, current=None)
+        for place, one in enumerate(done)
+    ]
+
+
 def _as_shown(tx: Tx, actor: Actor, grant: Grant, done: Done) -> Done:
     """What stands in the way only for whoever may read it."""
     if done.current is None:
@@ -251,11 +262,16 @@ def _expired(held: _Place, feed: audit.Chain, scope: bytes) -> bool:
 def digest(tx: Tx, actor: Actor, patient: str, through: int | None) -> wire.Digest:
     """Proof of what is stored up to a change, for a device to compare with what it holds."""
     grant = gate.to_find(tx, actor, patient, "logs:read")
-    newest = audit.look(tx, grant.patient).seq
+    newest = audit.look(tx, grant.patient).seq if grant.categories >= gate.ALL else _newest_seen(tx, grant)
     place = newest if through is None else min(through, newest)
     found = store.hashes(tx, grant, place)
     gate.shown(tx, actor, grant, "digest", grant.categories)
     return wire.Digest(count=len(found), sha256=digest_of(found), through=place)
+
+
+def _newest_seen(tx: Tx, grant: Grant) -> int:
+    """The newest change of the kinds the caller may see: others are not to be told from it."""
+    return max((store.newest_of(tx, grant, kind, 0) for kind in grant.categories), default=0)
 
 
 class News(msgspec.Struct, frozen=True):
@@ -265,24 +281,31 @@ class News(msgspec.Struct, frozen=True):
     newest: int
 
 
-def news(tx: Tx, actor: Actor, patient: str) -> News:
-    """Where the diary stands for whoever opens a stream."""
+def news(tx: Tx, actor: Actor, patient: str, after: int | None = None) -> News:
+    """Where the diary stands for whoever has a stream, and was told of ``after``; without it, for whoever opens one.
+
+    For a caller of some kinds only what came since is looked through; at first the last ``RECENT`` changes.
+    """
     grant = gate.to_find(tx, actor, patient, "logs:read")
+    newest = store.newest(tx, grant)
     if grant.categories >= gate.ALL:
-        return News(grant.patient, store.newest(tx, grant, None))
-    return News(grant.patient, max((store.newest(tx, grant, kind) for kind in grant.categories), default=0))
+        return News(grant.patient, newest)
+    known = 0 if after is None or after > newest else after
+    since = known or max(newest - RECENT, 0)
+    seen = max((store.newest_of(tx, grant, kind, since) for kind in grant.categories), default=0)
+    return News(grant.patient, seen or known)
 
 
-def still(tx: Tx, actor: Actor, streams: Sequence[tuple[Caller, str]]) -> list[News | None]:
+def still(tx: Tx, actor: Actor, streams: Sequence[tuple[Caller, str, int]]) -> list[News | None]:
     """``news`` for many open streams in one look (the service itself); None for a caller who may no more."""
     if actor.role != "system":
         raise NotFound
-    return [_for_one(tx, caller, patient) for caller, patient in streams]
+    return [_for_one(tx, *stream) for stream in streams]
 
 
-def _for_one(tx: Tx, caller: Caller, patient: str) -> News | None:
+def _for_one(tx: Tx, caller: Caller, patient: str, after: int) -> News | None:
     try:
-        return news(tx, people.resolve(tx, caller), patient)
+        return news(tx, people.resolve(tx, caller), patient, after)
     except (Problem, SealBroken, KeyMissing):  # one row that does not open must not make every stream deaf
         return None
 

@@ -27,8 +27,8 @@ class News(Protocol):
     def newest(self) -> int: ...
 
 
-Look = Callable[[Sequence[tuple[Caller, str]]], Awaitable[Sequence[News | None]]]
-"""One read for many (caller, patient as asked): None for a caller who may look no more."""
+Look = Callable[[Sequence[tuple[Caller, str, int]]], Awaitable[Sequence[News | None]]]
+"""One read for many (caller, patient as asked, newest change known): None for a caller who may look no more."""
 
 
 class _Watch:
@@ -61,8 +61,10 @@ class _Watch:
 class Live:
     """All open streams of this process."""
 
-    def __init__(self, look: Look, bell: "Bell[[UUID]]") -> None:
+    def __init__(self, look: Look, bell: "Bell[[UUID]]", failed: Callable[[BaseException], None]) -> None:
+        """``look`` is the one read, ``failed`` is told of one that failed in a way nobody foresaw."""
         self._look = look
+        self._failed = failed
         self._bell = bell
         self._watches: WeakSet[_Watch] = WeakSet()  # one whose caller went away before it began is nobody's
         self._changed: set[UUID] = set()
@@ -142,8 +144,11 @@ class Live:
         if not watches:
             return
         try:
-            found = await self._look([(one.caller, one.asked) for one in watches])
+            found = await self._look([(one.caller, one.asked, one.newest) for one in watches])
         except Problem:  # busy, or the storage is away: nobody is told what nobody could look up
+            return
+        except Exception as error:  # noqa: BLE001 - one look that fails must not end the looking for everybody
+            self._failed(error)
             return
         for one, news in zip(watches, found, strict=True):
             one.learn(news)

@@ -73,7 +73,7 @@ class Diary:
             passphrase: seal the file with this (needs the extra ``companion-sdk[sealed]``). Nobody can recover it.
             key: seal the file with these 32 bytes, as from the device's key store, in place of a passphrase.
             zone: the IANA zone of new entries. If left out: the client's, else this device's (unless it is set to UTC),
-                else the person's own as the service told it.
+                else the person's own as the service told it, else UTC.
             language: a language tag for help in a crisis; the person's own if left out.
             source: where this app's entries come from.
             now: reads the time; the client's clock if left out.
@@ -124,7 +124,7 @@ class Diary:
     def correct(
         self, entry: Entry | UUID | str, body: Body | None = None, *, at: datetime | None = None, zone: str | None = None
     ) -> Entry:
-        """Change an entry; what is left out stays. Of two devices that correct one entry, the last to sync wins.
+        """Change what an entry says, when or where. Of two devices that correct one entry, the last to sync wins.
 
         Example::
 
@@ -136,7 +136,7 @@ class Diary:
 
         Args:
             entry: the entry as you last saw it, or its id.
-            body: the new content, of the same kind.
+            body: the new content, of the same kind, in place of the whole old one; the same content if left out.
             at: another moment.
             zone: another zone.
 
@@ -347,7 +347,7 @@ class Diary:
         """
         if self._keeper is None:
             engine, link = self._with_client, link_of(self._need_client())
-            work = Work(self.sync, self._hints, lambda hint: hint.seq > engine.reached, link.state, link.clock)
+            work = Work(self.sync, self._hints, lambda hint: hint.seq != engine.reached, link.state, link.clock)
             self._keeper = Keeper(work)
             self._keeper.start()
 

@@ -185,3 +185,11 @@ async def test_a_plan_goes_by_its_own_bounds_in_a_push_too(ana: Person) -> None:
     assert faults(result["problem"]) == [("/ops/0/log/body/sections", "length")]
     late = plan("Cleo", when=NOON + timedelta(days=2))
     assert (await phone.one(phone.op(late, plan_id(ana))))["outcome"] == "rejected"
+
+
+async def test_of_two_conflicts_in_one_push_the_last_shows_what_is_stored(ana: Person) -> None:
+    """So that a small push cannot ask for a large answer."""
+    phone = Phone(ana)
+    await phone.record(plan("Cleo"), plan_id(ana))
+    pushed = await phone.push(phone.op(plan("Mia"), plan_id(ana), 7), phone.op(plan("Bo"), plan_id(ana), 8))
+    assert [(one["outcome"], "current" in one) for one in pushed["results"]] == [("conflict", False), ("conflict", True)]

@@ -384,3 +384,12 @@ async def test_who_may_not_write_the_diary_may_not_push(backend: Backend, ana: P
     app = Phone(await backend.app(ana, "logs:write"))
     stored = await app.record(mood())
     assert (await ana.get(where(stored["id"]))).json()["author_id"] != str(ana.id)
+
+
+async def test_half_an_emoji_in_one_operation_is_that_operations(phone: Phone) -> None:
+    """A lone surrogate, as ``JSON.stringify`` writes it."""
+    ops = [phone.op(mood(1)), phone.op(note("HALF")), phone.op(mood(3))]
+    whole = json.dumps({"device": phone.device, "sent_at": NOON.isoformat(), "ops": ops})
+    answer = await phone.person.call("POST", f"{SYNC}/push", content=whole.replace("HALF", "\\ud83d").encode(), headers=JSON)
+    assert (answer.status_code, outcomes(answer.json())) == (200, ["applied", "rejected", "applied"])
+    assert answer.json()["results"][1]["problem"]["errors"] == [{"pointer": "/ops/1", "code": "json"}]

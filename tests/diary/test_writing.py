@@ -82,12 +82,10 @@ def test_the_zone_is_the_devices_where_nobody_says_another(tmp_path, monkeypatch
         assert diary.record(Mood(mood=4)).zone == "Europe/Vienna"
 
 
-def test_without_any_zone_the_error_names_the_way_out(tmp_path, monkeypatch):
+def test_without_any_zone_words_are_kept_in_utc(tmp_path, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
-    with Diary(tmp_path / "ana.diary") as diary:
-        with pytest.raises(ValueError, match=r'Diary\(path, zone="America/New_York"\)'):
-            diary.record(Mood(mood=4))
-        assert diary.entries() == []
+    with Diary(tmp_path / "nowhere.diary") as nowhere:
+        assert nowhere.record(Mood(mood=3), at=NOW).zone == "UTC"
 
 
 def test_words_are_kept_as_the_service_would_keep_them(diary):

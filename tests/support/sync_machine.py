@@ -6,14 +6,13 @@ the digests agree (I10).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from .sync_words import DAILY, PLAN, STOPS, Content, Device, Errand, Service, Told
+from .sync_words import DAILY, PLAN, STOPS, Content, Device, Errand, Flight, Made, Service, Told
 
 PHONES = 3
 ROUNDS = 10
@@ -22,26 +21,6 @@ PICK = st.integers(0, 30)
 PLACES = st.sampled_from(["new", "new", "daily", "daily", "plan"])
 KINDS = st.sampled_from(["mood", "mood", "note"])
 BAD = st.sampled_from([False, False, False, False, True])
-
-
-@dataclass
-class Flight:
-    """A request: who waits for its answer, what has arrived of it, what came back."""
-
-    phone: int
-    errand: Errand | None
-    request: Any
-    token: Any
-    arrived: list[Callable[[], Any]] = field(default_factory=list)
-    replies: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a person did on a phone: wrote a word under an id, or deleted it (0)."""
-
-    id: int
-    word: int
 
 
 class SyncMachine(RuleBasedStateMachine):
@@ -235,12 +214,15 @@ class SyncMachine(RuleBasedStateMachine):
         self.correct(e, which, False)
         self.sync_ok(e)
 
-    @rule(d=PHONE, e=PHONE, early=st.booleans(), send=st.booleans())
-    def overlap(self, d: int, e: int, early: bool, send: bool) -> None:
+    @rule(d=PHONE, e=PHONE, which=PICK, early=st.booleans(), send=st.booleans(), late=st.booleans())
+    def overlap(self, d: int, e: int, which: int, early: bool, send: bool, late: bool) -> None:
         """Two processes of one phone: while one waits for a page, the other records, and sends it if ``send``.
 
         The page is made before the other's push (``early``), or after it and after another phone corrected that entry.
+        ``late``: it is asked for 400 days after another phone deleted something, so that it may have expired.
         """
+        if late:
+            self.bury(e, which, "no")
         pulling = self._hold(d, self._reply if early else lambda _: None)
         self.write(d, "new", 0, "mood", False)
         pushing = self._hold(d, self._reply) if send else []

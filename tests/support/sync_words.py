@@ -5,6 +5,7 @@ other content has, so that each can be followed wherever it goes. Knows no I/O.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 PLAN = 0
@@ -103,6 +104,26 @@ class Device(Protocol):
     def place(self) -> tuple[int, int] | None:
         """(epoch, seq) of the cursor, or None where there is none or the device does not show it."""
         ...
+
+
+@dataclass
+class Flight:
+    """A request: who waits for its answer, what has arrived of it, what came back."""
+
+    phone: int
+    errand: Errand | None
+    request: Any
+    token: Any
+    arrived: list[Callable[[], Any]] = field(default_factory=list)
+    replies: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a person did on a phone: wrote a word under an id, or deleted it (0)."""
+
+    id: int
+    word: int
 
 
 class Service(Protocol):

@@ -19,8 +19,8 @@ FAULTS = [*sync_model.FAULTS, *sync_phone.FAULTS]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_caught(fault: str, chosen: int, say: Callable[[object], None]) -> None:
+def test_a_fault_is_caught(fault: str, always: int, say: Callable[[object], None]) -> None:
     machine = RestoredServiceMachine if fault in RESTORED else SyncMachine
-    ran = caught(modelled(machine, fault), MOST, chosen)
+    ran = caught(modelled(machine, fault), MOST, always)
     assert ran.failure is not None, f"{fault}: {ran}"
     say(f"sync, model, fault {fault!r}: history {ran.histories}, {ran.seconds:.1f} s: {ran.failure[:70]}")

@@ -66,7 +66,7 @@ class Tally(msgspec.Struct):
 class Engine:
     """Sync for one open diary and one client. ``state`` is the client's: whose token it holds.
 
-    ``reached``: a hint of a change up to there says nothing new.
+    ``reached``: a hint of just this change says nothing new.
     """
 
     def __init__(self, book: Book, state: State) -> None:
@@ -87,8 +87,8 @@ class Engine:
                 yield from self._push(tally, facts)
         except _PASSING as failure:
             error = failure
-        if error is None and not tally.more:
-            self.reached = max(self.reached, tally.reached)
+        if error is None and not tally.more and tally.reached:
+            self.reached = tally.reached  # lower than before where the service was put back to an earlier state
         return self._report(tally, error)
 
     def verify(self) -> Steps[Verified]:
@@ -175,7 +175,10 @@ class Engine:
                 pushed: Pushed = yield from ask(_push_call(batch, before))
             except TooLarge:
                 if len(batch.ops) == 1:
-                    raise
+                    with self._book.store.write() as tx:
+                        sending.too_large(tx, batch.ops[0])
+                    tally.attention += 1
+                    continue
                 most = len(batch.ops) // 2
                 continue
             if sending.too_old(pushed.results):
@@ -220,9 +223,7 @@ class Engine:
         if place.walk is not None and place.walk.ended:
             with self._book.store.write(lasting=False) as tx:
                 person = tx.get(Person)
-                mirror.sweep(tx, place, app=person is not None and person.app)
-                after = tx.get(Place)
-            return after is not None and after.walk is None
+                return mirror.sweep(tx, place, app=person is not None and person.app)
         try:
             page: Page = yield from ask(_pull_call(device, place))
         except (CursorExpired, InvalidRequest):

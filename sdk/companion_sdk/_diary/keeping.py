@@ -134,6 +134,7 @@ class Keeper:
                 pace.went_well()
                 self._stopped.wait(LOOK)
             elif needs_sign_in(ended.error):
+                self.last_error = ended.error
                 self._until_another(token)
             else:
                 self._work.clock.wait(self._stopped, pace.after(ended.error))

@@ -88,7 +88,8 @@ class AsyncKeeper:
         woken = True
         while woken:
             try:
-                await asyncio.wait_for(self._wanted.wait(), IDLE)
+                async with asyncio.timeout(IDLE):  # on 3.11 wait_for may swallow the cancellation that close sends
+                    await self._wanted.wait()
             except TimeoutError:
                 woken = False
             await asyncio.sleep(DEBOUNCE)
@@ -135,6 +136,7 @@ class AsyncKeeper:
                 pace.went_well()
                 await asyncio.sleep(LOOK)
             elif needs_sign_in(ended.error):
+                self.last_error = ended.error
                 await self._until_another(token)
             else:
                 await self._work.clock.sleep_async(pace.after(ended.error))

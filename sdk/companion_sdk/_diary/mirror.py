@@ -121,7 +121,7 @@ def take_in(tx: Tx, used: Place, page: Page) -> None:
     put(tx, _newer(tx, used, stands, page.changes))
     if walk is not None:
         seen = max([walk.seen, *(envelope.seq for envelope, _ in page.changes)])
-        walk = Walk(walk.generation, walk.top, seen, page.epoch, ended=not page.more)
+        walk = Walk(walk.generation, walk.top, seen, page.epoch, ended=not page.more, acks=used.acks)
     tx.put(msgspec.structs.replace(used, cursor=page.cursor, walk=walk))
 
 
@@ -172,8 +172,10 @@ def _give_back(tx: Tx, old: Row, new: Envelope, raw: bytes) -> None:
             outbox.add(tx, old.id, new.revision, said.as_asked(raw), offered=True)
 
 
-def sweep(tx: Tx, used: Place, *, app: bool) -> None:
+def sweep(tx: Tx, used: Place, *, app: bool) -> bool:
     """Take out some live rows that a finished walk did not bring; when none are left, the walk is over.
+
+    Whether the mirror is whole then: what was acknowledged after the last page is swept as well, and a pull brings it.
 
     Where the service was restored (another epoch, or its order of changes ends earlier than this device knows) they are
     offered again; one that was deleted is answered ``gone``. What was deleted is remembered as deleted for ever: another
@@ -182,7 +184,7 @@ def sweep(tx: Tx, used: Place, *, app: bool) -> None:
     """
     walk = used.walk
     if tx.get(Place) != used or walk is None:
-        return
+        return False
     restored = not app and (used.epoch not in (None, walk.epoch) or walk.seen < walk.top)
     query = f"SELECT {_COLUMNS} FROM entries WHERE generation < ? ORDER BY generation, id LIMIT ?"
     old = [_load(tx, row) for row in tx.all(query, walk.generation, SWEPT)]
@@ -192,9 +194,11 @@ def sweep(tx: Tx, used: Place, *, app: bool) -> None:
     dead = [(walk.generation, row.id.bytes) for row in old if row.deleted]
     tx.many("UPDATE entries SET generation = ? WHERE id = ?", dead)
     tx.many("DELETE FROM entries WHERE id = ?", [(row.id.bytes,) for row in old if not row.deleted])
-    if len(old) < SWEPT:
+    over = len(old) < SWEPT
+    if over:
         known = used.restored or restored
         tx.put(Place(used.cursor, walk.epoch, walk.generation, acks=used.acks, restored=known))
+    return over and used.acks == walk.acks
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -66,7 +66,7 @@ class AsyncDiary:
             passphrase: seal the file with this (needs the extra ``companion-sdk[sealed]``). Nobody can recover it.
             key: seal the file with these 32 bytes, as from the device's key store, in place of a passphrase.
             zone: the IANA zone of new entries. If left out: the client's, else this device's (unless it is set to UTC),
-                else the person's own as the service told it.
+                else the person's own as the service told it, else UTC.
             language: a language tag for help in a crisis; the person's own if left out.
             source: where this app's entries come from.
             now: reads the time; the client's clock if left out.
@@ -298,7 +298,7 @@ class AsyncDiary:
         engine = await self._with_client()
         if self._keeper is None:
             link = async_link_of(self._need_client())
-            news: Callable[[Changed], bool] = lambda hint: hint.seq > engine.reached  # noqa: E731
+            news: Callable[[Changed], bool] = lambda hint: hint.seq != engine.reached  # noqa: E731
             self._keeper = AsyncKeeper(AsyncWork(self.sync, self._hints, news, link.state, link.clock))
             self._keeper.start()
 
@@ -311,7 +311,8 @@ class AsyncDiary:
             print(signed.me.name)
         """
         client = self._need_client()
-        place = sign_in_zone(zone or await self._do(lambda book: book.zone()))
+        known = await self._do(lambda book: book.zone())  # opens the file, which knows the device
+        place = sign_in_zone(zone or known)
         signed = await client.sign_in(code, device=device, zone=place, device_id=self.device_id)
         await self._do(lambda book: book.belongs(signed.me))
         return self._woken(signed)

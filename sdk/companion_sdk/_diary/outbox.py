@@ -5,6 +5,7 @@ that has not left is one more operation. So two lives of one file (it was restor
 of everything done before they parted, and the service tells what it has already applied.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -35,9 +36,10 @@ def first(tx: Tx, most: int) -> list[Op]:
     return [load(tx, row) for row in tx.all(f"SELECT {_COLUMNS} FROM outbox WHERE n > 0 ORDER BY n LIMIT ?", most)]
 
 
-def numbers(tx: Tx) -> set[bytes]:
-    """The ids of the operations that are to leave."""
-    return {row[0] for row in tx.all("SELECT op FROM outbox WHERE n > 0")}
+def still_there(tx: Tx, ops: Sequence[Op]) -> set[UUID]:
+    """The ids of those operations that have not been answered yet."""
+    low, high = ops[0].n, ops[-1].n
+    return {UUID(bytes=row[0]) for row in tx.all("SELECT op FROM outbox WHERE n BETWEEN ? AND ?", low, high)}
 
 
 def load(tx: Tx, row: tuple[Any, ...]) -> Op:

@@ -18,8 +18,10 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """A snapshot under way into ``generation``. ``top`` is the highest ``seq`` of a live entry when it began, ``seen`` the
-    highest that it brought, ``epoch`` the service's; ``ended``: all pages came, and what they lacked is being swept.
+    """A snapshot under way into ``generation``.
+
+    ``top`` is the highest ``seq`` of a live entry when it began, ``seen`` the highest that it brought, ``epoch`` the
+    service's; ``ended``: all pages came, and what they lacked is being swept; ``acks`` is the place's as the last page came.
     """
 
     generation: int
@@ -27,6 +29,7 @@ class Walk(msgspec.Struct, frozen=True):
     seen: int = 0
     epoch: int | None = None
     ended: bool = False
+    acks: int = 0
 
 
 class Place(msgspec.Struct, frozen=True):

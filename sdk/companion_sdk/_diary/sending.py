@@ -98,6 +98,16 @@ def too_old(results: Sequence[PushResult]) -> bool:
     return any(fault.code in _TOO_OLD for fault in faults)
 
 
+def too_large(tx: Tx, op: Op) -> None:
+    """One operation alone is more than the service, or something before it, lets pass: the person decides.
+
+    Its number stays unused, which the service tells as a gap, and that mends itself.
+    """
+    outbox.drop(tx, op)
+    faults = [Fault(pointer="", code="too-large")]
+    attention.put(tx, op.id, Refusal("rejected", "It is larger than the service lets pass", faults, op.base, op.log))
+
+
 def settle(tx: Tx, batch: Batch, results: Sequence[PushResult], facts: Facts, epoch: int, now: datetime) -> Settled:
     """Let some of the answers of a push take effect; whatever another process settled already is left alone.
 
@@ -126,8 +136,8 @@ class _Desk:
         self._batch = batch
         self._place = tx.get(Place) or Place()
         self._restored = self._place.epoch not in (None, epoch)
-        left = outbox.numbers(tx)
-        self._sent: Mapping[int | None, Op] = {op.n: op for op in batch.ops if op.op.bytes in left}
+        left = outbox.still_there(tx, batch.ops)
+        self._sent: Mapping[int | None, Op] = {op.n: op for op in batch.ops if op.op in left}
         self._stands = mirror.find_all(tx, [op.id for op in self._sent.values()])
         self.rows: dict[UUID, Row] = {}
         self.done = Settled()

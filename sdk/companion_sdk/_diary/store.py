@@ -253,6 +253,10 @@ def open_store(path: Path, given: Secret, fresh: Callable[[], UUID]) -> Store:
                 _make(path, given, fresh)
             _recognise(path)
             connection = _connect(path)
+            if _wiped(connection):
+                connection.close()
+                _make(path, given, fresh)
+                connection = _connect(path)
             try:
                 seal = resume(_terms(connection), given)
                 _whole(connection)
@@ -330,6 +334,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     ):
         connection.execute(f"PRAGMA {setting}").fetchall()
     return connection
+
+
+def _wiped(connection: sqlite3.Connection) -> bool:
+    """Whether a wipe was cut short after it had destroyed everything: what is left to do is to begin anew."""
+    (rows,) = connection.execute("SELECT count(*) FROM meta").fetchone()
+    return bool(rows == 0)
 
 
 def _terms(connection: sqlite3.Connection) -> Terms:

@@ -116,12 +116,7 @@ class _Revision(msgspec.Struct, frozen=True):
 
 
 def _entry(when: Moment, body: Body, at: datetime | None, zone: str | None) -> LogIn:
-    place = zone or when.zone
-    if place is None:
-        raise ValueError(
-            'this device does not tell its time zone: give one, as in Diary(path, zone="America/New_York") or '
-            'record(body, zone="America/New_York"); after the first sync the person\'s own is known'
-        )
+    place = zone or when.zone or "UTC"  # an entry on a day that may be an hour off is better than words refused
     return LogIn(at=_aware(when.now if at is None else at), zone=place, body=body, source=when.source)
 
 

@@ -9,6 +9,7 @@ from companion_sdk._clock import uuid7
 from companion_sdk._version import VERSION
 from companion_sdk.clinical import crisis
 from companion_sdk.wire import KINDS, Body, Crisis, LogIn, Service, kind_of
+from companion_sdk.wire.sync import MAX_CHANGES, MAX_OPS, MAX_PUSH_BYTES
 
 from ._exchange import BODY_LIMIT
 from ._refusals import invalid
@@ -56,7 +57,14 @@ class Site:
             for name, struct in sorted(KINDS.items())
             if name not in self.without
         }
-        limits = {"body_bytes": BODY_LIMIT, "page": 500, "note_characters": 4000}
+        limits = {
+            "body_bytes": BODY_LIMIT,
+            "note_characters": 4000,
+            "page": 500,
+            "pull_changes": MAX_CHANGES,
+            "push_bytes": MAX_PUSH_BYTES,
+            "push_ops": MAX_OPS,
+        }
         return Service(version=self.version, kinds=kinds, limits=limits, features=("diary", "consents", "sync"))
 
     def _knows(self, kind: str, field: str) -> bool:

@@ -42,13 +42,22 @@ def push(unit: Unit, patient: str) -> Said:
         flagged = flagged or (result.outcome == "applied" and entry is not None and bool(flags(entry.body)))
     return answer(
         wire.Pushed(
-            results=results,
+            results=_each_shown_once(results),
             last_n=len(desk.kept),
             epoch=desk.feed.epoch,
             server_time=unit.now,
             crisis=_entries.help_now(unit, grant) if flagged else None,
         )
     )
+
+
+def _each_shown_once(results: Sequence[wire.PushResult]) -> list[wire.PushResult]:
+    """Only the last conflict on an entry carries what stands in its way."""
+    last = {one.current.id: place for place, one in enumerate(results) if one.current is not None}
+    return [
+        one if one.current is None or last[one.current.id] == place else msgspec.structs.replace(one, current=None)
+        for place, one in enumerate(results)
+    ]
 
 
 class _Desk:
@@ -185,7 +194,8 @@ def digest(unit: Unit, patient: str) -> Said:
     query = unit.heard.query(DigestQuery)
     grant = _gate.to_find(unit, patient)
     feed = unit.feed(grant.patient)
-    through = feed.seq if query.through is None else min(query.through, feed.seq)
+    newest = feed.seq if grant.categories >= _gate.ALL else news(unit, patient)
+    through = newest if query.through is None else min(query.through, newest)
     live = [log for log in _as_of(feed, through) if log.kind in grant.categories]
     entries = [(log.id, log.revision, body_hash(log.body)) for log in live if log.body is not None]
     _gate.shown(unit, grant, grant.categories)
@@ -201,8 +211,8 @@ def _as_of(feed: Feed, through: int) -> Sequence[wire.Log]:
 # stream
 
 
-def stream(unit: Unit, patient: str, look: Callable[[], Unit]) -> Said:
-    """Hints that there is something to pull; ``look`` shows the service as it is then, to the same caller."""
+def stream(unit: Unit, patient: str, look: Callable[[Callable[[Unit], int]], int]) -> Said:
+    """Hints that there is something to pull; ``look`` reads the service as it is then, as the same caller."""
     unit.heard.no_query()
     told = _last_event(unit.heard.header("last-event-id"))
     news(unit, patient)
@@ -214,7 +224,7 @@ def stream(unit: Unit, patient: str, look: Callable[[], Unit]) -> Said:
             opened = True
             return b"retry: 2000\n: open\n\n"
         try:
-            newest = news(look(), patient)
+            newest = look(lambda now: news(now, patient))
         except Refused:
             raise StreamEnded from None
         if newest == told:

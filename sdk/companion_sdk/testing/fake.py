@@ -351,12 +351,12 @@ class FakeService:
             raise self._answers.missing(method, path, None if found is None else sorted(found[0]))
         verbs, fields = found
         if verbs[method] is _routes.STREAM:
-            return _routes.STREAM(unit, **fields, look=lambda: self._look(heard))
+            return _routes.STREAM(unit, **fields, look=lambda read: self._look(heard, read))
         return verbs[method](unit, **fields)
 
-    def _look(self, heard: Heard) -> Unit:
+    def _look(self, heard: Heard, read: Callable[[Unit], int]) -> int:
         with self._lock:
-            return self._unit(heard)
+            return read(self._unit(heard))
 
     def _refused(self, heard: Heard, refused: Refused, request_id: str) -> Said:
         stranger = refused.status in GUARDED and heard.path not in _routes.OPEN

@@ -5,7 +5,7 @@ frame that does not decode, an operation without a readable number and id.
 """
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, cast
 from uuid import UUID
 
 import msgspec
@@ -35,7 +35,9 @@ class ReadOp(msgspec.Struct, frozen=True):
     errors: tuple[tuple[str, str], ...] = ()
 
 
-class _Ops(msgspec.Struct, frozen=True):
+class _Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    device: msgspec.Raw
+    sent_at: msgspec.Raw
     ops: Annotated[list[msgspec.Raw], Meta(max_length=MAX_OPS)]
 
 
@@ -49,7 +51,7 @@ class _Top(list[tuple[str, Any]]):
 
 
 _PAIRS = json.JSONDecoder(object_pairs_hook=_Top)
-_ops = msgspec.json.Decoder(_Ops)
+_frame = msgspec.json.Decoder(_Frame)
 _head = msgspec.json.Decoder(PushHead)
 _number = msgspec.json.Decoder(_Number)
 _op = msgspec.json.Decoder(PushOp)
@@ -62,7 +64,7 @@ def read_push(raw: bytes) -> tuple[PushHead, list[ReadOp]]:
         Invalid: when it cannot be read as a push.
     """
     try:
-        ops = _ops.decode(raw).ops
+        ops = _operations(raw)
         top = _PAIRS.decode(raw.decode())
     except msgspec.ValidationError as error:
         raise Invalid(explain(error)) from error
@@ -76,13 +78,35 @@ def read_push(raw: bytes) -> tuple[PushHead, list[ReadOp]]:
     if len(set(names)) != len(names):
         raise Invalid(("", "duplicate-key"))
     head = decode(PushHead, msgspec.json.encode({name: value for name, value in top if name != "ops"}), _head)
-    return head, [_read(place, bytes(one)) for place, one in enumerate(ops)]
+    return head, [_read(place, one) for place, one in enumerate(ops)]
+
+
+def _operations(raw: bytes) -> list[bytes]:
+    """Each operation's own JSON. Half an emoji in one (a lone surrogate, as ``JSON.stringify`` writes it) is that one's."""
+    try:
+        return [bytes(one) for one in _frame.decode(raw).ops]
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        whole = json.loads(raw, parse_constant=_no_constant)
+        if not isinstance(whole, dict):
+            raise
+        found = cast("dict[str, Any]", whole)
+        ops = found.get("ops")
+        if not isinstance(ops, list):
+            raise
+        _frame.decode(msgspec.json.encode({**found, "ops": [None] * len(cast("list[object]", ops))}))
+        return [json.dumps(one).encode() for one in cast("list[object]", ops)]
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise ValueError
 
 
 def _read(place: int, raw: bytes) -> ReadOp:
     here = f"/ops/{place}"
     try:
-        number = _number.decode(raw)
+        number = _numbered(raw)
     except (ValueError, RecursionError) as error:
         pointer, code = explain(error) if isinstance(error, msgspec.ValidationError) else ("", "json")
         raise Invalid((here + pointer, code)) from error
@@ -90,3 +114,15 @@ def _read(place: int, raw: bytes) -> ReadOp:
         return ReadOp(place, number.n, number.op, decode(PushOp, raw, _op))
     except Invalid as error:
         return ReadOp(place, number.n, number.op, None, tuple((here + pointer, code) for pointer, code in error.errors))
+
+
+def _numbered(raw: bytes) -> _Number:
+    """The number and id of an operation, also of one that cannot be decoded as a whole."""
+    try:
+        return _number.decode(raw)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        one = json.loads(raw)
+        named = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
+        return msgspec.convert({name: named[name] for name in ("n", "op") if name in named}, _Number)
