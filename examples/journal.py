@@ -10,8 +10,8 @@
     journal.py refused                             words that the service did not take; --discard lets go of them
     journal.py sign-out
 
-Needs COMPANION_URL; JOURNAL_ZONE where the machine is set to UTC. JOURNAL names the file (journal.db); with JOURNAL_PASSPHRASE
-it is sealed, for which ``companion-sdk[sealed]`` must be installed. A phone would keep the token in its key store.
+Needs COMPANION_URL; JOURNAL_ZONE where the machine is set to UTC. JOURNAL names the file (journal.db); a JOURNAL_PASSPHRASE
+seals it, for which ``companion-sdk[sealed]`` must be installed. A phone would keep the token in its key store.
 """
 
 import argparse
