@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from .base import Instant, Sent
-from .strict import Invalid, decode, explain
+from .strict import Invalid, decode, explained
 from .sync import MAX_OPS, PushOp
 
 
@@ -67,7 +67,7 @@ def read_push(raw: bytes) -> tuple[PushHead, list[ReadOp]]:
         ops = _operations(raw)
         top = _PAIRS.decode(raw.decode())
     except msgspec.ValidationError as error:
-        raise Invalid(explain(error)) from error
+        raise Invalid(explained(error, raw)) from error
     except RecursionError as error:
         raise Invalid(("", "nesting")) from error
     except UnicodeDecodeError as error:
@@ -108,7 +108,7 @@ def _read(place: int, raw: bytes) -> ReadOp:
     try:
         number = _numbered(raw)
     except (ValueError, RecursionError) as error:
-        pointer, code = explain(error) if isinstance(error, msgspec.ValidationError) else ("", "json")
+        pointer, code = explained(error, raw) if isinstance(error, msgspec.ValidationError) else ("", "json")
         raise Invalid((here + pointer, code)) from error
     try:
         return ReadOp(place, number.n, number.op, decode(PushOp, raw, _op))

@@ -138,7 +138,7 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     return pointer, code
 
 
-def _explained(error: msgspec.ValidationError, raw: bytes) -> tuple[str, str]:
+def explained(error: msgspec.ValidationError, raw: bytes) -> tuple[str, str]:
     """As ``explain``; where the sentence quotes a sender who wrote a backtick, what reads like a path may be theirs."""
     if b"`" in raw or b"\\u0060" in raw:
         for sentence, code in _QUOTING.items():
@@ -168,7 +168,7 @@ def decode(kind: type[T], raw: bytes, decoder: "msgspec.json.Decoder[T] | None" 
             if tidied != tree:
                 return decoder.decode(msgspec.json.encode(tidied))
     except msgspec.ValidationError as error:
-        raise Invalid(_explained(error, raw)) from error
+        raise Invalid(explained(error, raw)) from error
     except UnicodeDecodeError as error:
         raise Invalid(("", "utf-8")) from error
     except _Duplicate as error:
