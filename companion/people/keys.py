@@ -66,7 +66,6 @@ _ADD_TOKEN = sql(
     ":created, :expires, :revoked, :sealed)"
 )
 _TOKENS = sql(f"SELECT {_COLUMNS} FROM tokens WHERE patient_id = :patient ORDER BY created_at, id")
-_ALL_TOKENS = sql(f"SELECT {_COLUMNS} FROM tokens ORDER BY hash")
 _TOKEN = sql(f"SELECT {_COLUMNS} FROM tokens WHERE id = :id {{lock}}")
 _TOKEN_READ = sql(f"SELECT {_COLUMNS} FROM tokens WHERE id = :id")
 _REVOKE = sql("UPDATE tokens SET revoked_at = :now, sealed = :sealed WHERE hash = :hash")
@@ -145,10 +144,6 @@ def tokens(tx: Tx, patient: UUID) -> list[TokenRow]:
     return [_token(tx, row) for row in tx.all(_TOKENS, patient=patient.bytes)]
 
 
-def all_tokens(tx: Tx) -> list[TokenRow]:
-    return [_token(tx, row) for row in tx.all(_ALL_TOKENS)]
-
-
 def token(tx: Tx, token_id: UUID) -> TokenRow | None:
     row = tx.one(_TOKEN, id=token_id.bytes)
     return None if row is None else _token(tx, row)
@@ -182,7 +177,6 @@ _ADD_INVITE = sql(
 )
 _INVITE = sql(f"SELECT {_INVITE_COLUMNS} FROM invites WHERE code_hash = :code {{lock}}")
 _INVITE_BY_ID = sql(f"SELECT {_INVITE_COLUMNS} FROM invites WHERE id = :id {{lock}}")
-_ALL_INVITES = sql(f"SELECT {_INVITE_COLUMNS} FROM invites ORDER BY code_hash")
 _SET_INVITE = sql(
     "UPDATE invites SET code_hash = :code, author_id = :author, created_at = :created, expires_at = :expires, "
     "used_at = :used, device_id = :device, token_hash = :token, sealed = :sealed WHERE id = :id"
@@ -249,10 +243,6 @@ def invite(tx: Tx, code_hash: bytes) -> InviteRow | None:
 def invite_by_id(tx: Tx, invite_id: UUID) -> InviteRow | None:
     row = tx.one(_INVITE_BY_ID, id=invite_id.bytes)
     return None if row is None else _invite(tx, row)
-
-
-def all_invites(tx: Tx) -> list[InviteRow]:
-    return [_invite(tx, row) for row in tx.all(_ALL_INVITES)]
 
 
 def set_invite(tx: Tx, invite: InviteRow) -> None:

@@ -9,7 +9,6 @@ from uuid import UUID
 import msgspec
 
 from .records import Refusal
-from .said import micros, read
 from .store import Tx
 
 _decode = msgspec.json.Decoder(Refusal).decode
@@ -18,9 +17,8 @@ _decode = msgspec.json.Decoder(Refusal).decode
 def put(tx: Tx, entry: UUID, refusal: Refusal) -> None:
     """Set down that an operation on an entry was refused."""
     discard(tx, entry)
-    at = None if refusal.log is None else micros(read(refusal.log).at)
     sealed = tx.shut(_bound(entry), msgspec.json.encode(refusal))
-    tx.run("INSERT INTO attention (id, at, refusal) VALUES (?, ?, ?)", entry.bytes, at, sealed)
+    tx.run("INSERT INTO attention (id, refusal) VALUES (?, ?)", entry.bytes, sealed)
 
 
 def find(tx: Tx, entry: UUID) -> Refusal | None:

@@ -12,11 +12,10 @@ from uuid import UUID, uuid5
 import msgspec
 
 from .records import Op
-from .said import micros, read
 from .store import Tx
 
 _COLUMNS = "place, n, op, id, base, offered, held_for, log"
-_ADD = "INSERT INTO outbox (n, op, id, at, base, offered, held_for, log) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD = "INSERT INTO outbox (n, op, id, base, offered, held_for, log) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 def newest(tx: Tx, entry: UUID) -> Op | None:
@@ -125,8 +124,7 @@ def _next_n(tx: Tx) -> int:
 def _write(
     tx: Tx, n: int | None, op: UUID, entry: UUID, base: int, log: bytes | None, *, offered: bool, held_for: str | None
 ) -> None:
-    at = None if log is None else micros(read(log).at)
-    tx.run(_ADD, n, op.bytes, entry.bytes, at, base, int(offered), held_for, tx.shut(_bound(op, entry), log))
+    tx.run(_ADD, n, op.bytes, entry.bytes, base, int(offered), held_for, tx.shut(_bound(op, entry), log))
 
 
 def _count(tx: Tx, query: str) -> int:
